@@ -20,17 +20,32 @@ EVERYWHERE: Final = "*"
 _PLACE: Final = "coalesce(p.state -> 'facts' ->> 'jurisdiction', p.state -> 'facts' ->> 'country')"
 
 
+#: What comes by itself, long after a player has gone.
+_BY_ITSELF: Final = "'{derived.%,loyalty.%,reward.%,score.%,task.%,message.status}'"
+
+
+def _heard(player: str) -> str:
+    """When something was heard of a player's row, by what they did; where the row has none of it, its last change."""
+    return f"""
+        coalesce((SELECT max(CAST(told.at AS timestamptz)) FROM jsonb_each_text({player}.state -> 'last')
+                  AS told (type, at) WHERE NOT told.type LIKE ANY ({_BY_ITSELF})), {player}.updated_at)
+    """  # noqa: S608 - our own words
+
+
 def overdue(table: str, at: str) -> str:
     """FROM and WHERE of the rows `r` of a table that are over at `:due`, as `as_due` writes it; `at` is their moment.
 
-    Of an unknown player, and of one whose jurisdiction nobody knows, the place is null.
+    Of an unknown player, and of one whose jurisdiction nobody knows, the place is null. Who was merged away is heard of
+    as long as the account that stayed.
     """
     return f"""
         FROM {table} r
         LEFT JOIN players p ON p.brand = r.brand AND p.id = r.player_id
+        LEFT JOIN players s ON s.brand = p.brand AND s.id = p.state ->> 'merged_into'
         JOIN json_to_recordset(CAST(:due AS json)) AS d (place text, before timestamptz, unheard timestamptz)
           ON d.place IS NOT DISTINCT FROM {_PLACE}
-        WHERE r.{at} < d.before AND greatest(r.{at}, p.updated_at) < d.unheard
+        WHERE r.{at} < d.before AND r.{at} < d.unheard
+          AND greatest(r.{at}, {_heard("p")}, {_heard("s")}) < d.unheard
     """
 
 

@@ -43,11 +43,11 @@ async def forget(database: Database, now: datetime = NOW, **settings: Any) -> li
 
 
 async def lives_in(
-    database: Database, player: str, place: str | None, heard: datetime = NOW - timedelta(days=450)
+    database: Database, player: str, place: str | None, heard: datetime = NOW - timedelta(days=450), **state: Any
 ) -> None:
     """A player of a jurisdiction of whom nothing was heard since."""
-    facts = {"facts": {"jurisdiction": place}} if place else {}
-    about = {"brand": BRAND, "id": player, "state": facts, "created_at": AGES_AGO, "updated_at": heard}
+    facts: Row = {"facts": {"jurisdiction": place}} if place else {}
+    about = {"brand": BRAND, "id": player, "state": facts | state, "created_at": AGES_AGO, "updated_at": heard}
     await insert(database, tables.players, about)
 
 
@@ -226,6 +226,19 @@ class TestRecords:
         assert left == {"here", "here-new", "gone-new", "nowhere-new"}
         gone = {(one.record_class, one.jurisdiction, one.rows) for one in told if one.table == "grants" and one.rows}
         assert gone == {("money", "MT", 1), ("money", "UA", 2), ("money", None, 1)}
+
+    async def test_who_was_heard_last_says_what_they_did_and_not_what_came_by_itself(self, database: Database) -> None:
+        ages_ago, now = AGES_AGO.isoformat(), NOW.isoformat()
+        said: dict[str, Row] = {
+            "had-a-birthday": {"last": {"payment.deposit_approved": ages_ago, "derived.birthday": now}},
+            "logged-in": {"last": {"payment.deposit_approved": ages_ago, "session.login": now}},
+            "merged-away": {"merged_into": "logged-in"},
+        }
+        for player, state in said.items():
+            await lives_in(database, player, "MT", heard=AGES_AGO if player == "merged-away" else NOW, **state)
+            await insert(database, tables.grants, a_grant(player, AGES_AGO))
+        await forget(database, retain_most={"*": {"money": timedelta(days=365)}})
+        assert {row["id"] for row in await rows(database, tables.grants)} == {"logged-in", "merged-away"}
 
     async def test_each_class_goes_by_its_own_period_and_a_task_with_its_history(self, database: Database) -> None:
         await lives_in(database, "p", "UA", heard=AGES_AGO)
