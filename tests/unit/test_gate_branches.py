@@ -12,8 +12,9 @@ from workflows.errors import DesignError
 from workflows.gate import policy_book
 from workflows.gate.channel_plan import ChannelPlan
 from workflows.gate.comparison import gets_no_offers
-from workflows.gate.decide import may_grant, may_send
+from workflows.gate.decide import may_grant, may_send, may_target
 from workflows.gate.decision import Allowed, Refusal
+from workflows.gate.facts import RegisterAnswer
 from workflows.gate.policy import Policy, policy, strictest
 from workflows.gate.policy_book import PolicyBook
 from workflows.gate.prize_check import first_refusal, prize_facts
@@ -41,6 +42,16 @@ def test_a_message_that_waits_on_its_channel_does_not_go_by_another_meanwhile() 
 @pytest.mark.parametrize(("arm", "place", "held"), [("control", 99, True), ("treated", 4, True), ("treated", 5, False)])
 def test_no_offers_go_to_the_control_arm_and_to_the_lowest_places(arm: str, place: int, held: bool) -> None:  # noqa: FBT001 - a table
     assert gets_no_offers(arm, place, strictest([HOUSE, Policy(name="x", holdout=5)])) is held
+
+
+def test_no_ads_are_made_by_the_likeness_of_whom_no_register_was_asked_about() -> None:
+    agreed = replace(FREE, consents={**(FREE.consents or {}), "ads": True})
+    asks = strictest([HOUSE, Policy(name="x", registers={"spelpaus": timedelta(seconds=30)})])
+    assert may_target(agreed, None, HOUSE, NOON)
+    for at, listed, may in ((NOON, False, True), (NOON, True, False), (NOON - timedelta(minutes=1), False, False)):
+        answered = replace(agreed, registers={"spelpaus": RegisterAnswer(listed=listed, at=at)})
+        assert may_target(answered, None, asks, NOON) is may
+    assert not may_target(replace(agreed, registers={}), None, asks, NOON)
 
 
 def test_without_the_rule_an_objection_to_profiling_ends_nothing() -> None:

@@ -84,8 +84,11 @@ def may_show(facts: GateFacts | None, message: MessageFacts, policy: Policy, now
 
 
 def may_target(facts: GateFacts | None, product: Product | None, policy: Policy, now: datetime) -> bool:
-    """Whether ads may be made by the likeness of a player: nothing protects them, and they agreed to `ads`."""
-    if facts is None or is_left_alone(facts, policy, now):
+    """Whether ads may be made by the likeness of a player: nothing protects them, and they agreed to `ads`.
+
+    Where a register has to be asked before something is sold, its answer must be here, and new enough.
+    """
+    if facts is None or is_left_alone(facts, policy, now) or on_a_register(facts, policy, now, []) is not None:
         return False
     asked = MessageFacts(channel="ads", message_class="marketing", step="", product=product)
     return not_agreed(facts, asked, "ads", policy, []) is None
