@@ -84,6 +84,7 @@ async def list_popups(player_id: str, engine: EngineOf, key: Annotated[Key, need
 )
 async def tell_of_popup(message_id: str, what: Literal["seen", "clicked"], engine: EngineOf, key: Player) -> Response:
     """Tell that the player saw a pop-up, or clicked on it; the first time counts. It is shown no more."""
+    engine.presses.take(key)
     async with engine.database.reading() as connection:
         asked = select(messages.c.id).where(*_of(key.brand, player_of(key)), messages.c.id == message_id)
         if (await connection.execute(asked)).one_or_none() is None:

@@ -97,6 +97,12 @@ async def test_nobody_tells_of_anothers(api: Api, page: httpx.AsyncClient) -> No
     assert row["delivery"] is None
 
 
+async def test_who_tells_as_a_machine_does_is_told_when_to_come_back(page: httpx.AsyncClient) -> None:
+    answers = [await page.post("/v1/me/popups/none/seen") for _ in range(40)]
+    assert {one.status_code for one in answers[:30]} == {404}
+    assert (answers[-1].status_code, answers[-1].headers["Retry-After"]) == (429, "1")
+
+
 @pytest.mark.parametrize(
     ("kind", "data"),
     [
