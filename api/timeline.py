@@ -27,6 +27,7 @@ from workflows.events import (
 from workflows.json_object import JsonObject
 from workflows.player_state.account_status import FINAL_STATUSES, MERGED_REASONS
 from workflows.player_state.consents import WITHDRAWING
+from workflows.player_state.devices import DEVICE_EVENTS
 from workflows.player_state.stop_words import FILLERS, PHRASES, STOP_WORDS
 
 router = APIRouter(prefix="/v1/players", tags=["players"])
@@ -175,6 +176,8 @@ _SHARED = f"""(
 
 #: The key that posted an event, where one did.
 _BY_KEY: Final = "jsonb_strip_nulls(jsonb_build_object('key', e.key_id))"
+#: A device's token says nothing to people.
+_DATA: Final = f"CASE WHEN e.type IN ({_in(kind.type for kind in DEVICE_EVENTS)}) THEN e.data - 'token' ELSE e.data END"
 _SOURCES = {
     "event": Source(
         table="events",
@@ -184,7 +187,8 @@ _SOURCES = {
         name="e.type",
         run="NULL",
         journey="NULL",
-        detail=f"jsonb_build_object('source', e.source, 'id', e.id, 'history', e.history, 'data', e.data) || {_BY_KEY}",
+        detail=f"jsonb_build_object('source', e.source, 'id', e.id, 'history', e.history, 'data', {_DATA})"
+        f" || {_BY_KEY}",
     ),
     "shared": Source(
         table=_SHARED,

@@ -19,6 +19,7 @@ from tests.support.api_seed import JOURNEY, PLAYER, seeded
 from workflows.events import (
     DepositApproved,
     DepositFailed,
+    DeviceRegistered,
 )
 
 BATCH = {"Content-Type": "application/cloudevents-batch+json"}
@@ -301,6 +302,15 @@ async def test_a_failed_deposit_starts_nothing_for_an_excluded_player(api: Api, 
     told = (await desk.get("/v1/players/careful/timeline")).json()["items"]
     assert f"Did not enter {JOURNEY}: the player is self-excluded." in [entry["text"] for entry in told]
     assert (await player(desk, "careful"))["running"] == []
+
+
+async def test_people_are_shown_that_a_device_came_and_not_its_token(api: Api, desk: httpx.AsyncClient) -> None:
+    now = datetime.now(UTC)
+    came = DeviceRegistered.example().model_copy(update={"token": "fMEp8rT3R0a-secret", "occurred_at": now})
+    await api.engine.intake.ingest(api.brand, [("mobile", came)], now)
+    (told,) = (await desk.get("/v1/players/mobile/timeline?kind=event")).json()["items"]
+    assert told["detail"]["data"] == {"platform": "android"}
+    assert "fMEp8rT3R0a-secret" not in str(await player(desk, "mobile"))
 
 
 class TestErasure:
