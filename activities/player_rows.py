@@ -16,6 +16,7 @@ from sqlalchemy.types import Text
 
 from activities.tables import players
 from workflows.json_object import JsonObject
+from workflows.player_state.devices import DEVICE
 from workflows.player_state.state import PlayerState
 
 # A player whose row somebody removed comes back knowing how many runs they had, or two runs could share an id.
@@ -41,13 +42,17 @@ LOCK_PLAYERS: Final = text(
 HOLD_PLAYERS: Final = text(
     "SELECT count(*) FROM (SELECT FROM players WHERE brand = :brand AND id = ANY(:ids) ORDER BY id FOR UPDATE) AS held"
 ).bindparams(bindparam("ids", type_=ARRAY(Text)))
-#: As text, because intake writes deliveries in the same round trip.
-ADVANCE: Final = """
+#: As text, because intake writes deliveries in the same round trip. Of a device that is gone not even the name stays:
+#: others come for as long as there is the player.
+ADVANCE: Final = f"""
     UPDATE players p
-    SET state = t.state, profile = p.profile || t.profile, next_moment = t.moment, updated_at = :now
+    SET state = t.state, next_moment = t.moment, updated_at = :now,
+        profile = CASE WHEN t.profile = '{{}}' THEN p.profile ELSE (p.profile || t.profile) - ARRAY(
+            SELECT said.key FROM jsonb_each(t.profile) AS said
+            WHERE said.key LIKE '{DEVICE}%' AND said.value = 'null') END
     FROM json_to_recordset(CAST(:players AS json)) AS t (id text, state jsonb, profile jsonb, moment timestamptz)
     WHERE p.brand = :brand AND p.id = t.id
-    """
+    """  # noqa: S608 - our own words
 ADVANCE_PLAYERS: Final = text(ADVANCE)
 
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from joserfc.jwk import RSAKey
 
-from activities.tables import messages
+from activities.tables import messages, players
 from local import stand_in_processes as services
 from local.ports import free_port
 from local.stand_ins.base import read_journal
@@ -17,6 +17,7 @@ from tests.support.engine import Effects, done, effects, rows
 from tests.support.servers import running
 from workflows import DeviceRegistered, DeviceRemoved, hours
 from workflows.effects import Send, SendResult
+from workflows.player_state.devices import DEVICE
 
 #: A template of the shipped ones that speaks on push, and may go at any hour.
 WORD = "deposit-help"
@@ -113,3 +114,13 @@ async def test_who_logs_out_gets_nothing_there(parts: Effects, service: Service)
     await parts.casino.happens(player, DeviceRemoved, token="phone-3")
     assert (await pushed(parts, player)).suppressed == {"push": "no_address"}
     assert "phone-3" not in service.tried()
+
+
+async def test_of_devices_that_are_gone_no_name_is_left(parts: Effects) -> None:
+    player = await player_with(parts, "phone-4", "phone-5", "phone-6")
+    parts.casino.clock.later(hours(1))
+    for token in ("phone-4", "phone-6"):
+        await parts.casino.happens(player, DeviceRemoved, token=token)
+    (row,) = await rows(parts.database, players, id=player)
+    assert [token for name, token in row["profile"].items() if name.startswith(DEVICE)] == ["phone-5"]
+    assert row["profile"]["email"] == f"{player}@synthetic.example"
