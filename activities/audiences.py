@@ -6,7 +6,7 @@ reason: no line of it does, and there is none for the protected alone.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Literal
 
@@ -18,7 +18,7 @@ from activities.tables import memberships, players
 from content.ad_identifiers import Network, identifiers
 from workflows.field_types import Product
 from workflows.gate.decide import is_left_alone, may_target
-from workflows.gate.facts import GateFacts
+from workflows.gate.facts import ACTIVE, MERGED, GateFacts
 from workflows.gate.policy_book import PolicyBook
 from workflows.player_state.consents import said
 
@@ -67,6 +67,9 @@ def _belongs(asked: Audience, facts: GateFacts | None, policies: PolicyBook, now
         return member and may_target(facts, asked.product, policy, now)
     if facts is None or facts.is_test:
         return False
+    if facts.status == MERGED:
+        # It is the person's who has the account that stayed: what protects them protects it too.
+        facts = replace(facts, status=ACTIVE)
     return is_left_alone(facts, policy, now) or (member and said(facts.consents or {}, "ads") is not False)
 
 

@@ -17,7 +17,7 @@ from activities.tables import audit_entries
 from tests.support.api_client import LINK_SECRET, Api, serving
 from tests.support.api_seed import SEGMENT
 from tests.support.engine import rows
-from workflows import ConsentChanged, DepositApproved, ExclusionSet, PlayerRegistered
+from workflows import ConsentChanged, DepositApproved, ExclusionSet, PlayerMerged, PlayerRegistered
 from workflows.events import Event, parse_event
 
 SEED, LIST = f"/v1/audiences/seed/{SEGMENT}", f"/v1/audiences/suppression/{SEGMENT}"
@@ -89,6 +89,17 @@ async def test_a_suppression_list_holds_members_and_whoever_is_left_alone(api: A
     assert await people(network, LIST, *everybody) == {"member"}
     await happens(api, "excluded", ExclusionSet, kind="self_exclusion", until=None)
     assert await people(network, LIST, *everybody) == {"member", "excluded"}
+
+
+async def test_an_account_that_was_merged_away_is_judged_as_the_one_that_stayed(
+    api: Api, network: httpx.AsyncClient
+) -> None:
+    for player in ("stays", "goes"):
+        await joins(api, player, member=False)
+    await happens(api, "goes", PlayerMerged, survivor_id="stays", absorbed_id="goes")
+    assert await people(network, LIST, "stays", "goes") == set()
+    await happens(api, "stays", ExclusionSet, kind="self_exclusion", until=None)
+    assert await people(network, LIST, "stays", "goes") == {"stays", "goes"}
 
 
 async def test_who_was_erased_is_in_no_file(api: Api, network: httpx.AsyncClient) -> None:
