@@ -25,6 +25,7 @@ from workflows.background.take_figures import REPORT, REPORT_MONTH, TAKE
 from workflows.figures.definitions import SETTLING, Period, period_before, quarter_before, quarter_of
 from workflows.figures.targets import Judged, Target, judge
 from workflows.gate.policy_book import of_deployment
+from workflows.player_state.brand_groups import BrandGroups
 from workflows.source.journey_loading import Registry
 
 logger = logging.getLogger(__name__)
@@ -48,7 +49,12 @@ class FigureReports:
         self.registry = registry
         self.mail = mail
         self.settings = settings
-        policies = of_deployment(registry.policies, adults_only=settings.adults_only, licences=settings.brand_licences)
+        policies = of_deployment(
+            registry.policies,
+            adults_only=settings.adults_only,
+            licences=settings.brand_licences,
+            groups=BrandGroups(settings.brand_groups),
+        )
         self.house = House(selling_templates(templates), settings.forms_with_players, policies)
 
     @property

@@ -334,6 +334,13 @@ class TestPortfolios:
         assert counted == {"anna.1@example.com": 1, "anna.2@example.com": 2}
 
 
+async def test_reports_leave_out_whom_the_group_of_a_brand_holds_out(database: Database) -> None:
+    settings = Settings(database_url=database.url, brand_groups={"all": ("first", BRAND)})
+    mail = EmailAdapter("smtp://127.0.0.1:9", sender="casino@example.com")
+    reports = FigureReports(database, Registry({}, (), {}), Catalogue({}, {}, {}), mail, settings)
+    assert reports.house.policies.drawn_as(BRAND) == "first"
+
+
 class TestNights:
     @pytest.fixture
     async def reports(self, database: Database) -> AsyncIterator[FigureReports]:
