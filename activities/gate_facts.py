@@ -265,21 +265,30 @@ async def read_beside(
     return WatchedPlayer(facts, state)
 
 
-async def read_to_show(connection: AsyncConnection, brand: str, player_id: str, now: datetime) -> GateFacts | None:
+async def read_to_show(
+    connection: AsyncConnection, brand: str, player_id: str, now: datetime, *, drawn_as: str | None = None
+) -> GateFacts | None:
     """What the gate asks for before a message that was sent is shown, without a lock; None without a player.
 
-    Contacts and earlier bonuses are not read: neither stands against showing.
+    Contacts and earlier bonuses are not read: neither stands against showing. Whoever gives something by these facts
+    says as which brand holdouts are `drawn_as`.
     """
-    return (await read_page_to_show(connection, brand, [player_id], now)).get(player_id)
+    return (await read_page_to_show(connection, brand, [player_id], now, drawn_as=drawn_as)).get(player_id)
 
 
 async def read_page_to_show(
-    connection: AsyncConnection, brand: str, player_ids: Collection[str], now: datetime
+    connection: AsyncConnection,
+    brand: str,
+    player_ids: Collection[str],
+    now: datetime,
+    *,
+    drawn_as: str | None = None,
 ) -> dict[str, GateFacts]:
     """What `read_to_show` reads, of several players at once; of whom we never heard nothing is said."""
     some = (players.c.brand == brand, players.c.id.in_(player_ids))
     rows = await connection.execute(sa.select(players.c.id, players.c.state, players.c.profile).where(*some))
-    return {row.id: _shown(PlayerState.from_json(brand, row.id, row.state), row.profile, now) for row in rows}
+    states = ((PlayerState.from_json(brand, row.id, row.state), row.profile) for row in rows)
+    return {state.player_id: _shown(state, profile, now, drawn_as) for state, profile in states}
 
 
 async def of_locked(
@@ -291,9 +300,9 @@ async def of_locked(
     return {row.id: _shown(states[row.id], row.profile, now) for row in rows}
 
 
-def _shown(state: PlayerState, profile: JsonObject, now: datetime) -> GateFacts:
-    reachable = addresses(state.player_id, profile)
-    return facts_of(state, addresses=reachable, contacts=(), now=now, birth_date=_birth_date(profile))
+def _shown(state: PlayerState, profile: JsonObject, now: datetime, drawn_as: str | None = None) -> GateFacts:
+    reachable, born = addresses(state.player_id, profile), _birth_date(profile)
+    return facts_of(state, addresses=reachable, contacts=(), now=now, birth_date=born, drawn_as=drawn_as)
 
 
 def addresses(player_id: str, profile: JsonObject, *, ways: WaysOut = EVERY_WAY) -> dict[Channel, str]:

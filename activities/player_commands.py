@@ -237,7 +237,8 @@ class PlayerCommands:
         self, connection: AsyncConnection, command: PlayerCommand, asked: Sequence[GrantFacts], now: datetime
     ) -> Allowed | Refusal:
         """Ask the gate about everything that may be given; what it said first against it, and else of the last."""
-        facts = await gate_facts.read_to_show(connection, command.brand, command.player_id, now)
+        drawn_as = self.policies.drawn_as(command.brand)
+        facts = await gate_facts.read_to_show(connection, command.brand, command.player_id, now, drawn_as=drawn_as)
         policy = self.policies.of(command.brand, facts, now)
         kind, decision = first_refusal(facts, asked, policy, now)
         about = EffectInput(

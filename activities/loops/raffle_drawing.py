@@ -136,7 +136,8 @@ class RaffleDrawing:
         ids = sorted(players)
         for first in range(0, len(ids), PAGE):
             page = ids[first : first + PAGE]
-            known = await gate_facts.read_page_to_show(connection, brand, page, now)
+            drawn_as = self.policies.drawn_as(brand)
+            known = await gate_facts.read_page_to_show(connection, brand, page, now, drawn_as=drawn_as)
             for player_id in page:
                 if isinstance(self._decide(brand, known.get(player_id), asked, now)[1], Refusal):
                     found.add(player_id)
@@ -157,7 +158,8 @@ class RaffleDrawing:
         player_id = winner.merged_into or winner.player_id
         async with self.intake.locked(connection, winner.brand, {winner.player_id, player_id}, now) as players:
             state = players.states.get(player_id)
-            facts = await gate_facts.read_to_show(connection, winner.brand, player_id, now)
+            drawn_as = self.policies.drawn_as(winner.brand)
+            facts = await gate_facts.read_to_show(connection, winner.brand, player_id, now, drawn_as=drawn_as)
             kind, decision = self._decide(winner.brand, facts, [GrantFacts.of(prize, product)], now)
             if state is not None and state.merged_into is not None:
                 raise LookupError(f"{player_id} was merged into {state.merged_into} a moment ago")

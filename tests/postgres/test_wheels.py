@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 from sqlalchemy import text
@@ -15,9 +15,12 @@ from activities.tables import deliveries, grants
 from activities.wheel_spins import proof_of
 from tests.support.engine import BRAND, Effects, Row, done, effects, execute, rows
 from tests.support.servers import LocalBonusEngine
-from workflows import ContactVerified, ExclusionSet, PlayerMerged
+from workflows import ContactVerified, ExclusionSet, PlayerMerged, policy
 from workflows.effects import CloseSpin, OfferSpin, SpinGiven
+from workflows.gate.facts import holdout_place
+from workflows.gate.policy_book import PolicyBook
 from workflows.loyalty.spin_proofs import fault_of_spin
+from workflows.player_state.brand_groups import BrandGroups
 
 JOURNEYS = "tests.support.loyal_journeys"
 STEP = "spin:daily#1"
@@ -179,6 +182,20 @@ class TestStockAndBudgets:
         await parts.casino.happens(survivor, PlayerMerged, survivor_id=survivor, absorbed_id=player)
         assert (await spin(parts, player, "k-1"))["reason"] == "account_not_active"
         assert (await spin(parts, survivor, "k-1"))["status"] == "done"
+
+    @pytest.mark.parametrize("held_out", [True, False])
+    async def test_who_is_held_out_in_the_group_of_the_brand_turns_no_wheel_of_bonuses(
+        self, parts: Effects, monkeypatch: pytest.MonkeyPatch, *, held_out: bool
+    ) -> None:
+        ours = policy("ours", since=date(2026, 1, 1), brand=BRAND, holdout=5)
+        together = PolicyBook(own=(ours,), groups=BrandGroups({"all": ["first", BRAND]}))
+        monkeypatch.setattr(parts.commands, "policies", together)
+        names = (parts.casino.player(f"g{number}") for number in range(10_000))
+        drawn = ((name, holdout_place("first", name) < 5, holdout_place(BRAND, name) < 5) for name in names)
+        player = next(name for name, there, here in drawn if there == held_out and here != held_out)
+        await parts.casino.registers(player)
+        spun = await spin(parts, player, "k-1", "lucky_bag")
+        assert (spun.get("reason") == "withheld:holdout") == held_out
 
 
 class TestPrizes:
