@@ -4,14 +4,11 @@ A model is used only when it passes the floors on a month it has not seen, and i
 objected to being profiled is neither scored nor learned from.
 """
 
-import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from multiprocessing import get_context
 from typing import Final
 
 from prometheus_client import Counter, Gauge
@@ -23,6 +20,7 @@ from activities.clock import Clock
 from activities.database import Database
 from activities.intake.intake import Intake
 from activities.loops.reconcile_and_rearm import heartbeating
+from activities.own_process import in_own_process
 from activities.score_models import ModelRow, ModelState, champion, keep_model, list_models, note_scored, retire
 from learning.churn import ChurnModel, learn_churn
 from learning.churn_features import WINDOW, PastDeposit
@@ -146,10 +144,7 @@ class ScoreLearning:
 
     async def _beside(self, players: Mapping[str, Sequence[PastDeposit]], now: datetime) -> ChurnModel | NoNumber:
         """Learn in a process of its own, so that the runs of this one go on."""
-        if self.in_process:
-            return learn_churn(players, now)
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            return await asyncio.get_running_loop().run_in_executor(pool, learn_churn, players, now)
+        return learn_churn(players, now) if self.in_process else await in_own_process(learn_churn, players, now)
 
     async def _score(self, row: ModelRow) -> "_Scored":
         now, model = self.clock(), ChurnModel.model_validate(row.artifact)
