@@ -143,14 +143,14 @@ class EntryCounts:
     def __init__(self, timer: Callable[[], float] = time.monotonic) -> None:
         self._recent = RecentCounts[int](timer)
 
-    async def of(self, connection: AsyncConnection, board: int) -> int:
-        """How many are on a board, up to `MOST_COUNTED`; a few seconds old."""
+    async def of(self, connection: AsyncConnection, board: int, *, least: int = 0) -> int:
+        """How many are on a board from the score `least` on, up to `MOST_COUNTED`; a few seconds old."""
 
         async def count() -> int:
-            asked = {"board": board, "most": MOST_COUNTED}
+            asked = {"board": board, "most": MOST_COUNTED, "least": least}
             return int((await connection.execute(_COUNT_UP_TO, asked)).scalar_one())
 
-        return await self._recent.of(board, count)
+        return await self._recent.of((board, least), count)
 
 
 async def top_of(
@@ -242,7 +242,8 @@ _BELOW: Final = text(
 )
 _COUNT: Final = text("SELECT count(*) FROM standings WHERE board = :board AND state = 0")
 _COUNT_UP_TO: Final = text(
-    "SELECT count(*) FROM (SELECT FROM standings WHERE board = :board AND state = 0 LIMIT :most) a"
+    f"SELECT count(*) FROM (SELECT FROM standings WHERE board = :board AND state = 0 AND {_RANKED} "  # noqa: S608
+    "LIMIT :most) a"
 )
 _MARKS: Final = text(
     f"""

@@ -133,10 +133,11 @@ async def settle(connection: AsyncConnection, brand: str, board: int, outcomes: 
 
 
 async def first_places(
-    connection: AsyncConnection, brand: str, instance: str, board: int, *, final: bool
+    connection: AsyncConnection, brand: str, instance: str, board: int, *, final: bool, least: int = 1
 ) -> list[JsonObject]:
-    """The first hundred with whose they are, and what became of their prizes."""
-    rows = (await connection.execute(_FIRST_FINAL if final else _FIRST, {"board": board})).all()
+    """The first hundred with whose they are, and what became of their prizes; while it is open from `least` on."""
+    chosen = (_FIRST_FINAL, {"board": board}) if final else (_FIRST, {"board": board, "least": least})
+    rows = (await connection.execute(*chosen)).all()
     granted = {row.place: row.outcome for row in rows if row.outcome is not None}
     prizes = await prize_states(connection, brand, instance, granted)
     return [
@@ -277,7 +278,8 @@ _SETTLE: Final = text(
 _FIRST: Final = text(
     """
     SELECT player_id, neg_score, place, points, badge, outcome, late FROM standings
-    WHERE board = :board AND state = 0 AND neg_score < 0 ORDER BY neg_score, reached_at, rounds, draw LIMIT 100
+    WHERE board = :board AND state = 0 AND neg_score <= -CAST(:least AS bigint)
+    ORDER BY neg_score, reached_at, rounds, draw LIMIT 100
     """
 )
 _FIRST_FINAL: Final = text(

@@ -3,7 +3,7 @@
 Others appear under an alias that is another one on each board, or without one where they do not want to be shown.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Literal
@@ -99,7 +99,9 @@ class TournamentCard(BaseModel):
     closes_at: datetime
     phase: str = Field(description="scheduled, running, grace, closing, paying, done or cancelled.")
     registration: Registration
-    registration_count: int = Field(description=f"Counted up to {MOST_COUNTED:,}.")
+    registration_count: int = Field(
+        description=f"Who asked to be in it; where nobody asks, who has a place. Counted up to {MOST_COUNTED:,}."
+    )
     least_players: int = 1
     most_players: int | None = None
     score: int | None = None
@@ -152,7 +154,7 @@ async def my_tournaments(engine: EngineOf, key: Player, if_none_match: IfNoneMat
     ]
     async with engine.database.reading() as connection:
         rows = await read_tournaments(connection, [board_of(key.brand, instance.id) for _, instance in shown])
-        seated = await _seated(engine, connection, key.brand, shown, now)
+        seated = await _seated(engine, connection, key.brand, shown, rows, now)
     cards = [
         _card(one, instance, rows.get(board_of(key.brand, instance.id)), state, now, seated[instance.id])
         for one, instance in shown
@@ -313,7 +315,9 @@ async def get_places(instance_id: str, engine: EngineOf, key: Reading) -> list[O
     row = await _row(engine, key.brand, instance_id)
     async with engine.database.reading() as connection:
         final = row.entries is not None
-        rows = await standings.first_places(connection, key.brand, instance_id, row.board, final=final)
+        rows = await standings.first_places(
+            connection, key.brand, instance_id, row.board, final=final, least=row.terms.least_score
+        )
     return [OperatorPlace.model_validate(one) for one in rows]
 
 
@@ -399,17 +403,24 @@ async def _seated(
     connection: AsyncConnection,
     brand: str,
     shown: Sequence[tuple[Tournament, Instance]],
+    rows: Mapping[int, TournamentRow],
     now: datetime,
 ) -> dict[str, int]:
-    """How many are in each instance: its seats where they are numbered, else who stands on its board."""
+    """How many are in each instance: its seats where they are numbered, who asked to be in it, else who has a place."""
     numbered = {seats_of(one.id): one.id for declared, one in shown if declared.most_players is not None}
     taken = await used_of(connection, brand, [*numbered]) if numbered else {}
     seated = {instance: taken.get(seats, 0) for seats, instance in numbered.items()}
     for declared, one in shown:
         if one.id in seated:
             continue
-        to_come = now < one.opens and not declared.opt_in
-        seated[one.id] = 0 if to_come else await engine.entry_counts.of(connection, board_of(brand, one.id))
+        board = board_of(brand, one.id)
+        if declared.opt_in:
+            seated[one.id] = await engine.entry_counts.of(connection, board)
+        elif now < one.opens:
+            seated[one.id] = 0
+        else:
+            least = _terms(declared, rows.get(board)).least_score
+            seated[one.id] = await engine.entry_counts.of(connection, board, least=least)
     return seated
 
 

@@ -130,9 +130,9 @@ async def test_entries_are_counted_once_in_some_seconds_however_many_ask(house: 
     board, timer = await house.opens(), HeldTimer()
     counts = EntryCounts(timer)
 
-    async def count() -> int:
+    async def count(least: int = 0) -> int:
         async with house.engine.database.reading() as connection:
-            return await counts.of(connection, board)
+            return await counts.of(connection, board, least=least)
 
     (first,) = await house.joins("a")
     await house.plays(first)
@@ -142,3 +142,14 @@ async def test_entries_are_counted_once_in_some_seconds_however_many_ask(house: 
     assert await count() == 1, "it is a few seconds old"
     timer.now += LASTS_S + 1
     assert await count() == 2
+    assert await count(least=1_001) == 0, "who scored less than a place asks for has none"
+
+
+async def test_the_operator_sees_nobody_below_the_score_that_a_board_asks_for(house: House) -> None:
+    (player,) = await house.joins("a")
+    board = await house.opens()
+    await house.plays(player, 90)
+    async with house.engine.database.reading() as connection:
+        for least, seen in ((90, [player]), (91, [])):
+            places = await first_places(connection, BRAND, house.instance().id, board, final=False, least=least)
+            assert [one["player_id"] for one in places] == seen
