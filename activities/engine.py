@@ -397,6 +397,7 @@ def _learned(core: Engine, templates: Catalogue) -> LearnedParts:
         core.clock,
         templates=templates,
         product=core.settings.product,
+        ways=WaysOut.of(core.settings),
     )
 
 

@@ -12,6 +12,7 @@ from activities.loops.experiment_watch import ExperimentWatch
 from activities.loops.score_learning import ScoreLearning
 from activities.scores import ScoreEffects
 from activities.send_choices import SendChoices
+from activities.ways_out import WaysOut
 from content.templates import Catalogue
 from workflows.field_types import Product
 from workflows.gate.policy_book import PolicyBook
@@ -39,12 +40,13 @@ class LearnedParts:
         *,
         templates: Catalogue,
         product: Product,
+        ways: WaysOut,
     ) -> "LearnedParts":
         """The parts over one database, for what a deployment declares."""
         return cls(
             experiments=ExperimentEffects(database, policies, clock),
             scores=ScoreEffects(database, clock),
-            choices=SendChoices(database, registry.journeys, templates, policies, product, clock),
+            choices=SendChoices(database, registry.journeys, templates, policies, product, clock, ways=ways),
             watch=ExperimentWatch(database, intake, registry.experiments, clock),
             learning=ScoreLearning(database, intake, clock, reads_scores=registry.reads_scores),
         )

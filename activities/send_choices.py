@@ -14,6 +14,7 @@ from activities.message_rows import GONE_OUT
 from activities.runs import RunOver, hold_active
 from activities.step_log import record_steps, recorded_outcome
 from activities.tables import messages
+from activities.ways_out import WaysOut
 from content.templates import Catalogue
 from workflows.channels import Channel
 from workflows.declaration import Journey
@@ -36,6 +37,8 @@ class SendChoices:
         policies: PolicyBook,
         product: Product,
         clock: Clock,
+        *,
+        ways: WaysOut,
     ) -> None:
         self.database = database
         self.journeys = journeys
@@ -43,6 +46,7 @@ class SendChoices:
         self.policies = policies
         self.product = product
         self.clock = clock
+        self.ways = ways
 
     @activity.defn(name=CHOOSE.name)
     async def choose(self, request: Choose) -> Chosen:
@@ -50,7 +54,7 @@ class SendChoices:
         now, template = self.clock(), self.catalogue[request.template]
         async with self.database.transaction() as connection:
             drawn_as = self.policies.drawn_as(request.brand)
-            player = await gate_facts.read(connection, request, self.journeys, now, drawn_as=drawn_as)
+            player = await gate_facts.read(connection, request, self.journeys, now, ways=self.ways, drawn_as=drawn_as)
             await hold_active(connection, request.run_id)
             if player is not None and not player.run_is_active:
                 raise RunOver(request.run_id)

@@ -123,3 +123,11 @@ async def test_the_choice_is_kept_with_the_message(parts: Effects) -> None:
     await parts.messages.send(parts.given(Send, run, "send:deposit-help#1", **send))
     (row,) = await rows(parts.database, messages, run_id=run)
     assert Chosen.model_validate(row["decision"]["choice"]) == answer
+
+
+async def test_a_channel_that_the_deployment_has_no_gateway_for_is_never_chosen(parts: Effects) -> None:
+    player = await reachable(parts)
+    await parts.casino.happens(player, ConsentChanged, channel="telegram", opted_in=True)
+    choice = (await chosen(parts, player, channels=["telegram", "email"])).channel
+    assert choice is not None
+    assert (choice.chosen, choice.options) == ("email", {"email": 1.0})
