@@ -368,6 +368,12 @@ class TestNights:
         assert await self.days_of(database, "z-well") == [YESTERDAY]
         assert await self.days_of(database, "a-broken") == []
 
+    async def test_the_holdout_is_drawn_under_the_name_of_the_brands_group(self, database: Database) -> None:
+        settings = Settings(database_url=database.url, brand_groups={"house": ("first", "second")})
+        mail = EmailAdapter("smtp://127.0.0.1:9", sender="casino@example.com")
+        reports = FigureReports(database, Registry({}, (), {}), Catalogue({}, {}, {}), mail, settings)
+        assert reports.house.policies.drawn_as("second") == "first"
+
     async def test_what_was_missed_of_the_week_is_taken_the_next_night(
         self, database: Database, reports: FigureReports
     ) -> None:
