@@ -24,7 +24,7 @@ from workflows.gate.decision import Refusal
 from workflows.gate.facts import spin_facts
 from workflows.gate.policy_book import PolicyBook
 from workflows.gate.register_check import as_if_unlisted
-from workflows.player_state.prizes import NOT_DECLARED, is_offered
+from workflows.player_state.prizes import why_not_offered
 
 
 class SpinOffers:
@@ -66,9 +66,9 @@ class SpinOffers:
     async def _against(
         self, connection: AsyncConnection, request: OfferSpin, player: gate_facts.GatedPlayer | None, now: datetime
     ) -> str | None:
-        """What speaks against it. The gate is not asked about a wheel that is not there."""
-        if not is_offered(request, self.intake.rules.loyalty):
-            return NOT_DECLARED
+        """What speaks against it. The gate is not asked about a wheel that is not there, or that is never shown."""
+        if (why := why_not_offered(request, player and player.state, self.intake.rules.loyalty)) is not None:
+            return why
         facts = player.facts if player else None
         policy = self.policies.of(request.brand, facts, now)
         asked = spin_facts(request, request.product or self.product)

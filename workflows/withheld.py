@@ -58,7 +58,7 @@ from workflows.player_state.active_run import Entries
 from workflows.player_state.decisions import started_by
 from workflows.player_state.journey_facts import journey_facts
 from workflows.player_state.measured_values import read_value
-from workflows.player_state.prizes import NOT_DECLARED, is_known, is_offered
+from workflows.player_state.prizes import NOT_DECLARED, is_known, why_not_offered
 from workflows.player_state.state import PlayerState
 from workflows.revocation import Revoke, RevokeResult
 from workflows.rules.index import RuleIndex
@@ -255,8 +255,7 @@ def _spin(request: OfferSpin | CloseSpin, seen: Seen) -> WouldBe:
     asked = spin_facts(request, request.product or seen.product)
     decision = may_grant(as_if_unlisted(seen.facts, seen.policy, seen.now), asked, seen.policy, seen.now)
     reason = None if isinstance(decision, Allowed) else str(decision.reason)
-    if not is_offered(request, seen.rules.loyalty):
-        reason = NOT_DECLARED
+    reason = why_not_offered(request, seen.state, seen.rules.loyalty) or reason
     detail = {"wheel": request.wheel, "reason": reason}
     return WouldBe("offered" if reason is None else "withheld", SpinGiven(reason=reason), detail)
 

@@ -12,7 +12,7 @@ from workflows.gate.decision import Refusal
 from workflows.gate.facts import GateFacts, GrantFacts, spin_facts
 from workflows.gate.register_check import as_if_unlisted
 from workflows.loyalty.point_currencies import HOUSE_GIVES_NO_MORE
-from workflows.player_state.prizes import NOT_DECLARED, PrizeGiving, give, is_known, is_offered
+from workflows.player_state.prizes import NOT_DECLARED, PrizeGiving, give, is_known, why_not_offered
 from workflows.rules.failures import RuleFailure
 
 
@@ -42,11 +42,11 @@ class LoyaltyEffects:
 
     def offer_spin(self, request: OfferSpin) -> SpinGiven:
         """Give a spin, which `player_buttons` makes."""
-        reason = self._refusal(request, spin_facts(request, request.product or self._world.product))
-        if not is_offered(request, self._world.rules.loyalty):
-            reason = NOT_DECLARED
+        player = self._world.player(request.player_id)
+        reason = why_not_offered(request, player, self._world.rules.loyalty)
+        reason = reason or self._refusal(request, spin_facts(request, request.product or self._world.product))
         if reason is None:
-            self._world.player(request.player_id).offer_spin(request, self._world.now)
+            player.offer_spin(request, self._world.now)
         self._record(request, "offered" if reason is None else "withheld", wheel=request.wheel, reason=reason)
         return SpinGiven(reason=reason)
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
@@ -11,7 +12,7 @@ from sqlalchemy import text
 from activities.grant_rows import LEASE
 from activities.loyalty_tables import loyalty_limits, point_transfers, raffle_tickets, spins
 from activities.player_commands import PlayerCommand
-from activities.tables import deliveries, grants
+from activities.tables import deliveries, grants, players
 from activities.wheel_spins import proof_of
 from tests.support.engine import BRAND, Effects, Row, done, effects, execute, rows
 from tests.support.servers import LocalBonusEngine
@@ -85,6 +86,16 @@ class TestGivenByJourneys:
             (STEP, {"spin_id": spun["spin_id"], "prize": spun["prize"]})
         ]
         assert (await self.close(parts, run)).spun == told[0]["answer"], "the player was first"
+
+    async def test_who_never_sees_a_wheel_is_given_no_spin_of_it(
+        self, parts: Effects, player: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run, program = await self.begun(parts, player), parts.intake.rules.loyalty
+        wheels = {**program.wheels, "daily": replace(program.wheels["daily"], control=100)}
+        monkeypatch.setattr(parts.intake.rules, "loyalty", replace(program, wheels=wheels))
+        assert done(await parts.spins.offer(self.offer(parts, run))) == SpinGiven(reason="not_visible")
+        (state,) = await rows(parts.database, players, id=player)
+        assert "given_spins" not in state["state"].get("loyalty", {})
 
     async def test_a_spin_whose_time_is_over_is_taken_back(self, parts: Effects, player: str) -> None:
         run = await self.begun(parts, player)

@@ -4,6 +4,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -30,11 +31,12 @@ from workflows import (
 from workflows.effects import OfferSpin
 from workflows.errors import DesignError
 from workflows.loyalty.fair_draws import draw, landed_on, seed_hash
-from workflows.loyalty.program import mistakes_among
+from workflows.loyalty.program import LoyaltyProgram, mistakes_among
 from workflows.loyalty.shared_limits import LimitShare
 from workflows.loyalty.spin_proofs import spin_words
 from workflows.loyalty.wheel_attempts import MOST_GIVEN, WheelDay
 from workflows.loyalty.wheels import Wheel
+from workflows.player_state.prizes import why_not_offered
 from workflows.player_state.state import PlayerState
 
 SEED = bytes(range(32))
@@ -204,3 +206,12 @@ class TestRowsOfPlayers:
         assert used.until == now + timedelta(hours=1)
         assert state.spins_left(made, now + timedelta(hours=4)) == 0
         assert state.wheel_day(made, now) == WheelDay(made.day_of(now), 1, 1, 1)
+
+
+@pytest.mark.parametrize(("control", "why"), [(0, None), (100, "not_visible")])
+def test_a_spin_is_given_of_no_wheel_that_its_player_is_never_shown(control: int, why: str | None) -> None:
+    program = LoyaltyProgram(wheels={"w": replace(_wheel(1, 1)(), control=control)})
+    whose = {"brand": "acme", "player_id": "p-1", "journey": "lucky", "run_id": "r-1", "step": "give_spin:w#1"}
+    offer = OfferSpin(**whose, wheel="w", until=datetime(2026, 1, 16, tzinfo=UTC), by_name=True)
+    assert why_not_offered(offer, PlayerState("acme", "p-1"), program) == why
+    assert why_not_offered(offer, PlayerState("acme", "p-1"), LoyaltyProgram()) == "not_declared"

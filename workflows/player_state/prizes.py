@@ -26,6 +26,8 @@ from workflows.rules.index import RuleIndex
 NO_JOURNEY: Final = ""
 #: Why what names something is not given that this release does not have.
 NOT_DECLARED: Final = "not_declared"
+#: Why a spin is not given to who is of a wheel's control share, whom nobody shows the wheel.
+NOT_VISIBLE: Final = "not_visible"
 
 
 @dataclass(frozen=True)
@@ -86,9 +88,15 @@ def is_known(request: Award, program: LoyaltyProgram) -> bool:
     return True
 
 
-def is_offered(request: OfferSpin, program: LoyaltyProgram) -> bool:
-    """Whether the wheel that a spin is of is declared here, where the journey knows it by name alone."""
-    return not request.by_name or request.wheel in program.wheels
+def why_not_offered(request: OfferSpin, state: PlayerState | None, program: LoyaltyProgram) -> str | None:
+    """Why a player is given no spin, before the gate is asked; None where nothing speaks against it.
+
+    The wheel is not declared here, where the journey knows it by name alone; or it is never shown to this player.
+    """
+    wheel = program.wheels.get(request.wheel)
+    if wheel is None:
+        return NOT_DECLARED if request.by_name else None
+    return NOT_VISIBLE if state is not None and state.is_control(wheel) else None
 
 
 def give(
