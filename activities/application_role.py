@@ -54,7 +54,7 @@ RIGHTS: Final[Mapping[str, Rights]] = {
         update=True,
         fixed=(
             *("id", "brand", "player_id", "journey", "arm", "played", "entered_at", "trigger"),
-            *("arm_share", "segments"),
+            *("arm_share", "segments", "held_out"),
         ),
     ),
     "memberships": Rights("stays that end", update=True, fixed=("seq", "brand", "segment", "player_id", "entered_at")),

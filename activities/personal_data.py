@@ -105,7 +105,7 @@ PERSONAL_DATA: Final[Mapping[str, TableData]] = {
         "stay; what was wrong with one goes with its end",
         pseudonymous="id player_id journey arm state entered_at ends_at trigger ended_at outcome goal_until goal_at "
         "input check_at problem problem_since problem_detail problem_step version moving_from played "
-        "arm_share segments",
+        "arm_share segments held_out",
         none="brand",
     ),
     "memberships": TableData(

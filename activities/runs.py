@@ -105,9 +105,11 @@ class NewRun:
     #: The probability with which the player came into the arm, and the segments they were in.
     arm_share: float
     segments: tuple[str, ...]
+    #: Whether the player was in the brand's holdout, which is sent no offers in either arm.
+    held_out: bool
 
     @classmethod
-    def of(cls, player_id: str, start: Start, run_input: JsonObject | None) -> "NewRun":
+    def of(cls, player_id: str, start: Start, run_input: JsonObject | None, *, held_out: bool) -> "NewRun":
         """The run that a player's entry begins; `run_input` is None where no workflow plays it."""
         return cls(
             id=start.run_id,
@@ -127,6 +129,7 @@ class NewRun:
             played=start.refused is None,
             arm_share=start.arm_share,
             segments=start.segments,
+            held_out=held_out,
         )
 
 
@@ -158,14 +161,14 @@ class EndedRun:
 INSERT: Final = text(
     """
     INSERT INTO runs (id, brand, player_id, journey, arm, state, entered_at, ends_at, trigger,
-                      ended_at, outcome, goal_until, input, check_at, version, played, arm_share, segments)
+                      ended_at, outcome, goal_until, input, check_at, version, played, arm_share, segments, held_out)
     SELECT id, :brand, player_id, journey, arm, state, entered_at, ends_at, trigger,
-           ended_at, outcome, goal_until, input, check_at, version, played, arm_share, segments
+           ended_at, outcome, goal_until, input, check_at, version, played, arm_share, segments, held_out
     FROM json_to_recordset(CAST(:rows AS json))
       AS t (id text, player_id text, journey text, arm text, state text, entered_at timestamptz,
             ends_at timestamptz, trigger jsonb, ended_at timestamptz, outcome text, goal_until timestamptz,
             input jsonb, check_at timestamptz, version integer, played boolean, arm_share double precision,
-            segments text[])
+            segments text[], held_out boolean)
     """
 )
 MOVE: Final = text(

@@ -197,10 +197,11 @@ runs = Table(
     Column("moving_from", Integer),
     # Whether a workflow plays it. Rows from before this column say no: of those the treated were played.
     Column("played", Boolean, nullable=False, server_default=text("false")),
-    # At entry: the probability with which the player came into the arm, and the segments they were in; None for runs
-    # from before either was kept.
+    # At entry: the probability with which the player came into the arm, the segments they were in, whether they were in
+    # the brand's holdout; None for runs from before each was kept.
     Column("arm_share", Float),
     Column("segments", ARRAY(Text)),
+    Column("held_out", Boolean),
     Index("ix_runs_player", "brand", "player_id", "entered_at"),
     Index("ix_runs_newest", "brand", "entered_at", "id"),
     Index("ix_runs_journey", "brand", "journey", "state", "entered_at"),

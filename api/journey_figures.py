@@ -38,7 +38,9 @@ class ArmFigures(BaseModel):
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE_ARM]})
 
-    arm: str
+    arm: str = Field(
+        description="`treated` or `control`; `holdout` are runs of the brand's holdout, whatever was drawn."
+    )
     entered: int = Field(description="Runs that were played or watched; those who were refused are not among them.")
     refused: int = Field(description="Entries of protected players, of which nothing was played.")
     active: int | None = Field(description="Under way now; null where only some days or parts were asked for.")

@@ -11,6 +11,7 @@ from sqlalchemy.types import Text
 
 from activities.step_log import HELD
 from workflows.figures.journey_counts import (
+    HOLDOUT,
     CountedRun,
     CountKey,
     JourneyCounts,
@@ -75,7 +76,7 @@ async def counted_runs(
     connection: AsyncConnection, run_ids: Collection[str], *, until_step: int
 ) -> dict[str, CountedRun]:
     """What is counted of these runs besides what happens to them, with the parts that steps until a number told."""
-    found = await connection.execute(_RUNS, {"ids": [*run_ids], "until": until_step})
+    found = await connection.execute(_RUNS, {"ids": [*run_ids], "until": until_step, "holdout": HOLDOUT})
     return {
         row.id: CountedRun(
             row.brand,
@@ -147,7 +148,8 @@ _STEPS: Final = text(
 )
 _RUNS: Final = text(
     """
-    SELECT r.id, r.brand, r.journey, r.arm, r.version, r.segments, r.outcome, s.splits, s.ahead
+    SELECT r.id, r.brand, r.journey, CASE WHEN r.held_out THEN :holdout ELSE r.arm END AS arm, r.version, r.segments,
+           r.outcome, s.splits, s.ahead
     FROM runs r LEFT JOIN LATERAL (
         SELECT array_agg(ARRAY[step, outcome] ORDER BY step) FILTER (WHERE seq <= :until) AS splits,
                array_agg(ARRAY[step, outcome] ORDER BY step) AS ahead

@@ -12,7 +12,7 @@ from activities.figures.figure_taking import FigureTaking, missing_part
 from learning.differences import Conversion, Estimate, NoNumber, cost_per_incremental, difference_of_shares
 from learning.money import money_difference
 from workflows.figures.definitions import FIGURES, Taken, none_because
-from workflows.gate.facts import holdout_place
+from workflows.gate.comparison import is_held_out
 
 #: Weeks of entries that are compared.
 WEEKS: Final = 13
@@ -42,10 +42,8 @@ def _is_held_out(taking: FigureTaking, row: Row[Any]) -> bool:
     They get no offers whatever their arm, so they are neither treated nor, with nothing from anybody, like the control
     group. Who is in it was drawn apart from the arms: without them both are as they were drawn.
     """
-    policies = taking.house.policies
-    place = holdout_place(policies.drawn_as(taking.brand), row.player_id, *(row.accounts or ()))
-    moments = (row.entered_at, row.entered_at + WINDOW)
-    return any(place < policies.at(taking.brand, row.jurisdiction, moment).holdout for moment in moments)
+    whose = (taking.brand, (row.player_id, *(row.accounts or ())), row.jurisdiction)
+    return is_held_out(*whose, taking.house.policies, row.entered_at, row.entered_at + WINDOW)
 
 
 def _effects(week: date, rows: Sequence[Row[Any]], name: str) -> list[Taken]:

@@ -1,6 +1,6 @@
 """What decisions about players write, table by table; the table `memberships` is this module's own."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 
 import orjson
@@ -41,7 +41,9 @@ class DecisionRows:
         decisions: Iterable[tuple[str, Decision]],
         facts: Mapping[str, PlayerFacts],
         messages: Iterable[DeliveryRow],
+        held_out: Collection[str] = (),
     ) -> None:
+        self.held_out = held_out
         self.starts: list[runs.NewRun] = []
         self.shadow_starts: list[shadows.NewShadowRun] = []
         self.ends: dict[str, runs.EndedRun] = {}
@@ -123,7 +125,8 @@ class DecisionRows:
             begin = DeliveryRow.start(run, decision.cause)
             self.deliveries.append(begin)
             run_input = begin.payload
-        self.starts.append(runs.NewRun.of(player_id, decision, run_input))
+        held_out = decision.run_id in self.held_out
+        self.starts.append(runs.NewRun.of(player_id, decision, run_input, held_out=held_out))
 
     def _start_shadow(
         self, brand: str, player_id: str, decision: ShadowStart, facts: Mapping[str, PlayerFacts]

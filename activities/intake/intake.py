@@ -465,7 +465,8 @@ class Intake:
             async for player_id, state in in_turns(sorted(states.items()))
         ]
         advanced = {"brand": brand, "players": as_json(changed), "now": now}
-        statements = [*DecisionRows(brand, players.decisions, players.facts, players.messages).by_statement()]
+        decided = DecisionRows(brand, players.decisions, players.facts, players.messages, players.held_out)
+        statements = [*decided.by_statement()]
         if any(statement is deliveries.INSERT for statement, _ in statements):
             deliveries.wake_dispatchers(connection)
         if [statement for statement, _ in statements] == [deliveries.INSERT]:

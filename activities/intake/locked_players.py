@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from activities.run_delivery.deliveries import DeliveryRow
+from workflows.gate.comparison import is_held_out
 from workflows.json_object import JsonObject
 from workflows.player_facts import PlayerFacts
 from workflows.player_state.decisions import Decision, ReviewDue, Start
@@ -31,6 +32,8 @@ class LockedPlayers:
     facts: dict[str, PlayerFacts] = field(default_factory=dict)
     #: Those who were protected before anything was decided here.
     protected: frozenset[str] = frozenset()
+    #: Runs that begin for players of the brand's holdout.
+    held_out: set[str] = field(default_factory=set)
     #: No player of these is ticked before this moment.
     not_before: datetime | None = None
 
@@ -45,6 +48,9 @@ class LockedPlayers:
             if isinstance(decision, Start):
                 state = self.states[player_id]
                 self.facts[decision.run_id] = journey_facts(state)
+                whose = (state.brand, (player_id, *state.accounts), state.jurisdiction)
+                if is_held_out(*whose, self.rules.policies, decision.entered_at):
+                    self.held_out.add(decision.run_id)
                 self.decisions += [(player_id, beside) for beside in state.begin_shadow(decision, self.rules)]
             elif isinstance(decision, ReviewDue):
                 self.facts[decision.task_id] = journey_facts(self.states[player_id])

@@ -13,6 +13,7 @@ from activities.database import Database
 from activities.figures.followers import EventFollower, JourneyFollower, RewardFollower, catch_up, close_day, cursor_of
 from activities.figures.journey_reading import CountQuery, day_counts, place_counts
 from activities.figures.player_days import COLUMNS, TYPES
+from activities.intake.intake import Intake
 from activities.step_log import record_steps
 from activities.tables import events, journey_places, player_days, run_places, runs
 from tests.support.engine import BRAND, NOON, Casino, Row, begin_run, connected, declared, execute, rows
@@ -33,6 +34,10 @@ from workflows.events import (
     WithdrawalCompleted,
 )
 from workflows.figures.journey_figures import arms_of, steps_of
+from workflows.gate.facts import holdout_place
+from workflows.gate.policy import policy
+from workflows.gate.policy_book import PolicyBook
+from workflows.rules.index import RuleIndex
 
 DAY = timedelta(days=1)
 #: Drawn from for a day's life of a player.
@@ -277,6 +282,28 @@ class TestJourneys:
             assert arms[arm].goals == sum(row["goal_at"] is not None for row in mine) > 0
             assert arms[arm].active == sum(row["state"] == "active" for row in mine)
             assert arms[arm].exits == Counter(row["outcome"] for row in mine if row["state"] == "ended")
+
+    async def test_runs_of_the_holdout_are_neither_treated_nor_control(
+        self, database: Database, casino: Casino
+    ) -> None:
+        held_out = PolicyBook(own=(policy("ours", since=date(2020, 1, 1), brand=BRAND, holdout=50),))
+        policed = Casino(Intake(database, RuleIndex(JOURNEYS).under(held_out)), casino.clock)
+        players = [policed.player(f"p{n}") for n in range(40)]
+        for player in players:
+            await policed.happens(player, DepositFailed)
+        away = {one for one in players if holdout_place(BRAND, one) < 50}
+        await catch_up(JourneyFollower(database))
+        # What comes later is of the same arm, also when nobody is held out any more.
+        policed.intake = casino.intake
+        for player in players:
+            await policed.happens(player, DepositApproved)
+        await catch_up(JourneyFollower(database))
+        async with database.reading() as connection:
+            counts = await day_counts(connection, BRAND, CountQuery("numbered"))
+            places = await place_counts(connection, BRAND, "numbered")
+        arms = arms_of(counts, places)
+        assert (arms["holdout"].entered, arms["holdout"].active, arms["holdout"].goals) == (len(away),) * 3
+        assert arms["treated"].entered + arms["control"].entered == len(players) - len(away) > 0
 
     async def test_a_run_says_with_which_probability_its_arm_was_drawn(
         self, database: Database, casino: Casino

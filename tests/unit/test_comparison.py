@@ -1,7 +1,7 @@
 """Control groups and holdouts: who gets no offers so that somebody can say what offers change."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import get_args
 
 import pytest
@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from tests.support.gate import CHANNELS, FREE, HOUSE, NOON, SPINS, message, reason
 from workflows.events import MessageClass
+from workflows.gate.comparison import is_held_out
 from workflows.gate.decide import may_grant, may_send, may_show
 from workflows.gate.decision import Allowed, Wait
 from workflows.gate.facts import GateFacts, GrantFacts, facts_of, holdout_place
 from workflows.gate.policies import HOUSE as HOUSE_POLICY
-from workflows.gate.policy import NECESSARY, Policy, strictest
+from workflows.gate.policy import NECESSARY, Policy, policy, strictest
 from workflows.gate.policy_book import PolicyBook
 from workflows.gate.reasons import Reason
 from workflows.player_state.brand_groups import BrandGroups
@@ -115,3 +116,14 @@ def test_of_several_holdouts_the_largest_holds_and_a_larger_one_keeps_who_was_in
 
 #: The places of earlier releases: another hash would let players out of a holdout.
 PINNED = [14, 82, 64, 84, 51, 39, 75, 47]
+
+
+def test_a_group_of_brands_has_one_holdout_and_no_share_holds_nobody_out() -> None:
+    group = BrandGroups({"house": ("first", "acme")})
+    own = (policy("ours", since=date(2026, 3, 1), brand="acme", holdout=50),)
+    book, before, after = PolicyBook(own=own, groups=group), NOON.replace(month=1), NOON.replace(month=4)
+    for name in (f"p-{number}" for number in range(40)):
+        held_out = holdout_place("first", name) < 50
+        assert is_held_out("acme", [name], None, book, after) is held_out
+        assert is_held_out("acme", [name], None, book, before, after) is held_out, "by the last of the moments"
+        assert not is_held_out("acme", [name], None, book, before)

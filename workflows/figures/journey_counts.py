@@ -16,6 +16,9 @@ ChangeKind = Literal["entered", "refused", "moved_from", "moved_to", "goal", "en
 INTERNAL: Final = re.compile(r"(kept:|move#|migrate#)")
 _AFTER_STEPS: Final = ("goal", "ended")
 SPLIT: Final = "split:"
+#: The arm that runs of the brand's holdout are counted in, whatever was drawn: among the treated, who are sent offers,
+#: they would hide what a journey does.
+HOLDOUT: Final = "holdout"
 #: What those of a split are split by, and those of a segment.
 BY_SEGMENT: Final = "segment"
 

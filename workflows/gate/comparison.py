@@ -3,15 +3,24 @@
 Nothing here protects a player, and nothing that does is withheld: it is asked last, of marketing, surveys and bonuses.
 """
 
+from collections.abc import Sequence
+from datetime import datetime
+
 from workflows.gate.decision import Refusal, unread
-from workflows.gate.facts import GateFacts
-from workflows.gate.policy import Policy
+from workflows.gate.facts import GateFacts, holdout_place
+from workflows.gate.policy import Policies, Policy
 from workflows.gate.reasons import Reason
 
 
 def gets_no_offers(arm: str, place: int, policy: Policy) -> bool:
     """Whether `withheld` refuses whatever is offered to a player of this place in a run of this arm."""
     return arm == "control" or place < policy.holdout
+
+
+def is_held_out(brand: str, accounts: Sequence[str], place: str | None, policies: Policies, *at: datetime) -> bool:
+    """Whether a person with these accounts, in a jurisdiction, is in the brand's holdout at one of these moments."""
+    shares = {policies.at(brand, place, moment).holdout for moment in at} - {0}
+    return bool(shares) and holdout_place(policies.drawn_as(brand), *accounts) < max(shares)
 
 
 def withheld(facts: GateFacts, policy: Policy, asked: list[str]) -> Refusal | None:

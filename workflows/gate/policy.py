@@ -281,6 +281,9 @@ class Policies(Protocol):
     def at(self, brand: str, jurisdiction: str | None, now: datetime) -> Policy:
         """What they say together."""
 
+    def drawn_as(self, brand: str) -> str:
+        """The brand under whose name places in holdouts are drawn for a brand."""
+
 
 #: Of numbers that may be None, pydantic keeps no metadata of the whole.
 _OPTIONAL: Final = {

@@ -63,6 +63,10 @@ class HouseAlone:
         """The house's."""
         return HOUSE
 
+    def drawn_as(self, brand: str) -> str:
+        """Each brand draws by itself."""
+        return brand
+
 
 class RuleIndex:
     """The rules of a deployment, by what can fire them. Built once a process.
