@@ -15,6 +15,7 @@ from prometheus_client import Counter
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
 from activities import tasks
 from activities.actors import engine_in
@@ -33,7 +34,7 @@ from workflows.background.take_figures import FIND
 from workflows.figures.definitions import week_of
 from workflows.player_state.journey_facts import journey_facts
 from workflows.source.journey_loading import Registry
-from workflows.task_kinds import TASK_KINDS
+from workflows.task_kinds import BY_HAND, TASK_KINDS
 
 logger = logging.getLogger(__name__)
 
@@ -44,8 +45,8 @@ TOP_SHARE, LEAST_TOP, MOST_TOP = 100, 20, 500
 LEAST_FALL, LEAST_MOVE = 0.05, 0.05
 #: Days of messages and of entries that are looked at, and weeks of players.
 MESSAGE_DAYS, ENTRY_DAYS, WEEKS = 15, 90, 13
-#: A task about a player is opened at most once in so many days.
-ASK_EVERY: Final = 28
+#: A task of a kind about a player is opened where there was none for so long.
+ASK_EVERY: Final = timedelta(weeks=4)
 _DAY: Final = timedelta(days=1)
 
 
@@ -61,22 +62,30 @@ class ChangeWatch:
 
     @activity.defn(name=FIND)
     async def find(self) -> dict[str, int]:
-        """Look at each brand; by kind, what was found that is new. A mail that cannot be handed over raises."""
+        """Look at each brand; by kind, what was found that is new. Raises where a brand could not be looked at or told.
+
+        Then it is tried again; what was found and told before is not found again.
+        """
         async with heartbeating():
             return await self.look()
 
     async def look(self) -> dict[str, int]:
         """Look at each brand, each by itself; by kind, what is new."""
-        found: defaultdict[str, int] = defaultdict(int)
+        found, failed = defaultdict[str, int](int), list[str]()
         async with self.database.reading() as connection:
             brands = [*(await connection.execute(_BRANDS)).scalars()]
         for brand in brands:
-            for kind, count in (await self._look_at(brand, self.clock().date())).items():
-                found[kind] += count
-                FOUND.labels(kind).inc(count)
+            try:
+                await self._look_at(brand, self.clock().date(), found)
+            except Exception as error:
+                logger.exception("What has changed in %s was not looked at, or not told.", brand)
+                failed.append(f"{brand}: {error}")
+        if failed:
+            raise ApplicationError(f"Changes are not told. {' '.join(failed)}", type="ChangesUntold")
         return dict(found)
 
-    async def _look_at(self, brand: str, today: date) -> dict[str, int]:
+    async def _look_at(self, brand: str, today: date, found: defaultdict[str, int]) -> None:
+        """Add to `found` what is new of a brand, and tell it."""
         async with self.database.transaction() as connection:
             counted = [await _is_counted(connection, name, today) for name in (JOURNEYS, EVENTS)]
             every = await deliveries_that_fell(connection, brand, today)
@@ -84,13 +93,15 @@ class ChangeWatch:
             every += await self._entries_that_stop(connection, brand, today) if counted[0] else []
             every += await groups_that_moved(connection, brand, today) if counted[1] else []
             told = [one for one in every if await note_changes(connection, brand, [one], today)]
-        found: defaultdict[str, int] = defaultdict(int)
         for one in told:
             found[one.kind] += 1
+            FOUND.labels(one.kind).inc()
             logger.warning("%s: %s", brand, one.says)
+        # Players before the mail: one that cannot be handed over keeps no sign of harm from people.
+        opened = await self._ask_about_players(brand, today) if counted[1] else 0
+        found["player"] += opened
+        FOUND.labels("player").inc(opened)
         await self._tell(brand, today)
-        found["player"] = await self._ask_about_players(brand, today) if counted[1] else 0
-        return found
 
     async def _entries_that_stop(self, connection: AsyncConnection, brand: str, today: date) -> list[FoundChange]:
         entries: defaultdict[str, dict[date, int]] = defaultdict(dict)
@@ -152,7 +163,10 @@ class ChangeWatch:
             # Who excluded themselves deposits less, as they wished: nobody is sent after them.
             return False
         reason = f"{pace.happened} deposits in {LATELY} days; {pace.usual:.0f} are usual for this player."
-        about = f"changed {brand} {player} {now.date().toordinal() // ASK_EVERY}"
+        asked = {"brand": brand, "player": player, "since": now - ASK_EVERY}
+        if await connection.scalar(_ASKED, asked | {"step": f"{BY_HAND}:{kind}"}):
+            return False
+        about = f"changed {kind} {brand} {player} {now.date()}"
         task_id = hashlib.sha256(about.encode()).hexdigest()[:24]
         task = StandaloneTask.by_hand(
             kind, task_id, reason, journey_facts(state), engine_in(brand), now, now + TASK_KINDS[kind].due
@@ -231,11 +245,13 @@ _BRANDS: Final = text("SELECT DISTINCT brand FROM players ORDER BY brand")
 _NOT_PLAYED: Final = text("SELECT journey FROM journey_controls WHERE brand = :brand AND (closed OR held)")
 _SINCE: Final = "(CAST(:today AS date) - :days)::timestamp AT TIME ZONE 'UTC'"
 _TODAY: Final = "(CAST(:today AS date))::timestamp AT TIME ZONE 'UTC'"
-#: A word of a channel that tells of none that arrived says nothing.
+# Of each day what arrived within as many hours: words about yesterday's last messages are still to come.
 _DELIVERIES: Final = text(
     f"""
     SELECT channel, CAST(:today AS date) - CAST(handed_over_at AT TIME ZONE 'UTC' AS date) AS ago,
-           count(*) AS handed, count(*) FILTER (WHERE arrived_at IS NOT NULL AND bounced_at IS NULL) AS arrived
+           count(*) AS handed, count(*) FILTER (
+               WHERE arrived_at < handed_over_at + interval '5 hours'
+                 AND (bounced_at IS NULL OR bounced_at >= handed_over_at + interval '5 hours')) AS arrived
     FROM messages WHERE brand = :brand AND created_at >= {_SINCE} - interval '1 day'
       AND handed_over_at >= {_SINCE} AND handed_over_at < {_TODAY}
     GROUP BY 1, 2
@@ -272,11 +288,16 @@ _GROUPS: Final = text(
     FROM weeks CROSS JOIN edges GROUP BY week
     """
 )
+_ASKED: Final = text(
+    "SELECT EXISTS (SELECT FROM tasks WHERE brand = :brand AND player_id = :player AND run_id IS NULL "
+    "AND step = :step AND created_at > :since)"
+)
+# Who is a top player is told from the days before those that are judged: else who has just deposited much would be one.
 _TOP: Final = text(
     """
     WITH sums AS (
         SELECT d.player_id, sum(d.deposited) AS deposited FROM player_days d
-        WHERE d.brand = :brand AND d.day >= CAST(:today AS date) - :days AND d.day < :today
+        WHERE d.brand = :brand AND d.day >= CAST(:today AS date) - :days AND d.day < CAST(:today AS date) - :lately
         GROUP BY d.player_id HAVING sum(d.deposited) > 0
     ), top AS (
         SELECT s.player_id FROM sums s JOIN players p ON p.brand = :brand AND p.id = s.player_id

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
 import pytest
+from temporalio.exceptions import ApplicationError
 
 from activities.database import Database
 from activities.found_changes import list_changes
@@ -66,7 +67,7 @@ def watch(database: Database, casino: Casino, post: Post) -> ChangeWatch:
     return ChangeWatch(database, Registry(declared(daily), (), {}), post, settings, casino.clock)
 
 
-async def entered(database: Database, *, silent: int) -> None:
+async def entered(database: Database, *, silent: int, brand: str = BRAND) -> None:
     """Twenty players entered a journey on each of sixty days, and nobody in the newest."""
     await execute(
         database,
@@ -74,7 +75,7 @@ async def entered(database: Database, *, silent: int) -> None:
         "(brand, journey, day, version, arm, split_by, part, step, what, reason, currency, runs) "
         "SELECT :brand, 'daily', CAST(:today AS date) - n, 0, 'treated', '', '', '', 'entered', '', '', 20 "
         "FROM generate_series(CAST(:silent AS int) + 1, 60) n",
-        brand=BRAND,
+        brand=brand,
         today=TODAY,
         silent=silent,
     )
@@ -101,9 +102,13 @@ async def test_what_could_not_be_mailed_is_mailed_the_next_time(
 ) -> None:
     await casino.registers(casino.player())
     await entered(database, silent=2)
+    behind = 'INSERT INTO players SELECT (jsonb_populate_record(p, \'{"brand": "zz-behind"}\')).* FROM players p'
+    await execute(database, behind)
+    await entered(database, silent=2, brand="zz-behind")
     post.away = True
-    with pytest.raises(ChannelUnavailable):
+    with pytest.raises(ApplicationError, match=f"{BRAND}: away"):
         await watch.look()
+    assert {row["brand"] for row in await rows(database, changes)} == {BRAND, "zz-behind"}, "each brand by itself"
     post.away = False
     await watch.look()
     assert [STOPPED["daily"] in one.body for one in post.taken] == [True]
@@ -162,6 +167,32 @@ async def test_nobody_is_sent_after_a_player_who_is_protected(
     assert (await watch.look())["player"] == 1
     (opened,) = await rows(database, tasks)
     assert (opened["player_id"], opened["form"]) == (players["eager"], "SpendReview")
+
+
+async def test_a_player_is_asked_about_once_in_four_weeks_whichever_day_they_begin(
+    database: Database, casino: Casino, watch: ChangeWatch
+) -> None:
+    casino.clock.now = NOON - ((TODAY.toordinal() + 1) % 28) * DAY
+    await execute(database, "UPDATE followers SET as_of = as_of + interval '28 days'")
+    player = casino.player()
+    await casino.registers(player)
+    day = casino.clock.now.date()
+    await execute(database, _PACE, brand=BRAND, player=player, today=day, usual=13, lately=0)
+    assert (await watch.look())["player"] == 1
+    casino.clock.later(DAY)
+    assert (await watch.look())["player"] == 0
+    await execute(database, "UPDATE tasks SET created_at = created_at - interval '28 days'")
+    assert (await watch.look())["player"] == 1
+
+
+async def test_words_that_are_still_to_come_of_yesterday_are_missed_on_no_day(database: Database) -> None:
+    for ago in range(1, 16):
+        given = {"brand": BRAND, "channel": "email", "at": NOON - ago * DAY, "arrived": 95, "ago": ago}
+        await execute(database, _SENT, **given)
+    late = "UPDATE messages SET arrived_at = CASE WHEN handed_over_at < :day THEN arrived_at + interval '8 hours' END"
+    await execute(database, f"{late} WHERE CAST(right(player_id, 1) AS int) < 2", day=NOON - DAY)
+    async with database.reading() as connection:
+        assert await deliveries_that_fell(connection, BRAND, TODAY) == []
 
 
 async def test_a_channel_whose_messages_arrive_less_often_is_found(database: Database) -> None:
