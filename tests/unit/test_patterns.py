@@ -27,7 +27,15 @@ from workflows import (
 from workflows.errors import DesignError
 from workflows.player_state.joined_history import absorb
 from workflows.rules.measures import Measure, Present
-from workflows.rules.patterns import KEPT, MOST_CHOICES, choices_changed, days_changed, level_changed, note_choice
+from workflows.rules.patterns import (
+    KEPT,
+    MOST_CHOICES,
+    choices_changed,
+    days_changed,
+    level_changed,
+    note_choice,
+    note_level,
+)
 from workflows.rules.series import Series, change_of
 
 MONDAY = datetime(2026, 3, 9, 12, tzinfo=UTC)
@@ -86,6 +94,18 @@ def test_who_stakes_twice_as_much_has_changed_and_one_wild_night_is_no_change() 
     wild = changed(STAKES, before, [*weeks(4, [1, 4], stake_minor=100), (MONDAY - days(3), {"stake_minor": 90_000})])
     assert (bool(wild), wild.known) == (False, True)
     assert changed(STAKES, before, weeks(4, [1, 4], stake_minor=40)).to == "lower"
+
+
+def test_what_is_below_nothing_has_changed_by_as_much_as_what_is_above() -> None:
+    before, today = [(week, -100) for week in range(2, 10)], date(2026, 3, 2)
+
+    def level(lately: int) -> str | None:
+        held: dict[str, int] = {}
+        for back, amount in [*((back + 3, amount) for back, amount in before), *((n, lately) for n in range(1, 5))]:
+            note_level(held, today - timedelta(weeks=back), today, amount)
+        return level_changed(held, today, "It").to
+
+    assert [level(amount) for amount in (-90, -140, -200, -50, 100)] == [None, None, "lower", "higher", "higher"]
 
 
 @pytest.mark.parametrize("measure", [DAYS, GAMES, STAKES])

@@ -160,7 +160,9 @@ def level_changed(held: Mapping[str, int], today: date, what: str) -> Change:
     is_, was = middle(lately), middle(before)
     deviation = middle([abs(mean - was) for mean in before])
     more, less = LEAST_RATIO
-    is_other = max(is_, was) * less >= min(is_, was) * more and abs(is_ - was) * 10_000 > DEVIATIONS * deviation
+    # Against the one nearer to nothing, so that losses are held against losses as wins against wins.
+    is_much = abs(is_ - was) * less >= min(abs(is_), abs(was)) * (more - less)
+    is_other = is_much and abs(is_ - was) * 10_000 > DEVIATIONS * deviation
     if not is_other:
         return Change(known=True)
     to = "higher" if is_ > was else "lower"
