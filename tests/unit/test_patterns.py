@@ -36,7 +36,7 @@ from workflows.rules.patterns import (
     note_choice,
     note_level,
 )
-from workflows.rules.series import Series, change_of
+from workflows.rules.series import Series, change_of, changes_at
 
 MONDAY = datetime(2026, 3, 9, 12, tzinfo=UTC)
 DAYS, GAMES, STAKES = week_days(SessionLogin), choices(RoundCompleted, "category"), level(RoundCompleted, "stake_minor")
@@ -114,6 +114,17 @@ def test_too_little_is_silent(measure: Measure) -> None:
     assert not changed(measure, few, weeks(4, [0, 1], category="live", stake_minor=900)).known
     absent = changed(measure, weeks(8, [5, 6], before=4), weeks(2, [0, 1], category="live", stake_minor=900))
     assert (absent.known, absent.why) == (False, None)
+
+
+@pytest.mark.parametrize(("later", "again"), [(0, 1), (12, 1), (13, None), (500, None)])
+def test_who_is_away_for_good_is_looked_at_no_more(later: int, again: int | None) -> None:
+    held: dict[str, int] = {}
+    present = Present.at(MONDAY, None, "p")
+    visit = SessionLogin.example().model_copy(update={"occurred_at": MONDAY})
+    Series(DAYS, None).add(held, visit, present, [])
+    now = MONDAY + timedelta(weeks=later)
+    moment = changes_at(held, DAYS, Present.at(now, None, "p"))
+    assert moment == (None if again is None else now.replace(hour=0) + timedelta(weeks=again))
 
 
 def test_the_week_under_way_does_not_count() -> None:

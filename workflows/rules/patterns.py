@@ -106,6 +106,11 @@ def _forget(held: dict[str, int], today: date) -> None:
         del held[key]
 
 
+def may_change(held: Mapping[str, int], today: date) -> bool:
+    """Whether anything is kept of a week that still counts, or will when it is over."""
+    return any(_week(key) > week_of(today) - KEPT for key in held)
+
+
 def join(mine: dict[str, int], theirs: Mapping[str, int], how: str) -> None:
     """Take what is kept of another account of the same person."""
     for key, number in theirs.items():

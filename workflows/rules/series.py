@@ -165,7 +165,7 @@ def changes_at(held: Held, measure: Measure, present: Present) -> datetime | Non
         return None if first is None else _leaves(first, measure, present)
     if measure.is_pattern:
         # Only weeks that are over count, so nothing else can change the answer but what comes late.
-        return end_of_period(week, present.today, present.zone) if held else None
+        return end_of_period(week, present.today, present.zone) if patterns.may_change(held, present.today) else None
     if measure.per is None:
         return None
     bucket = key_of_period(measure.per, present.today)
