@@ -286,7 +286,10 @@ FIRST_ENTRIES: Final = text(
              AND g.status = 'confirmed' AND g.created_at >= e.entered_at
              AND g.created_at < e.entered_at + interval '30 days') AS granted,
            (SELECT coalesce(sum(g.cost_minor), 0) FROM grants g
-            WHERE g.brand = :brand AND g.player_id = e.player_id AND g.run_id = e.id) AS bonus_cost
+            WHERE g.brand = :brand AND g.player_id = e.player_id AND g.run_id = e.id) AS bonus_cost,
+           (SELECT array_agg(DISTINCT coalesce(g.cost_currency, '')) FROM grants g
+            WHERE g.brand = :brand AND g.player_id = e.player_id AND g.run_id = e.id AND g.cost_minor <> 0)
+           AS cost_currencies
     FROM entries e LEFT JOIN players p ON p.brand = :brand AND p.id = e.player_id
     LEFT JOIN LATERAL (
         SELECT jsonb_object_agg(currency, ngr) AS ngr, sum(games) AS games, sum(reward_ends) AS reward_ends FROM (

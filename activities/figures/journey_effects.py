@@ -58,6 +58,8 @@ def _effects(week: date, rows: Sequence[Row[Any]], name: str) -> list[Taken]:
     taken = [_taken("goal_difference", week, players, gain)]
     cost = float(sum(row.bonus_cost for row in arms[TREATED]))
     price = cost_per_incremental(cost, treated, control) if cost else NoNumber("no reward of it has cost anything yet")
+    if len({currency for row in arms[TREATED] for currency in row.cost_currencies or ()}) > 1:
+        price = NoNumber("its rewards cost in several currencies, which cannot be added up")
     taken.append(_taken("cost_per_incremental", week, players, price))
     return [*taken, *_money(week, arms, name)]
 

@@ -310,6 +310,28 @@ class TestJourneys:
         assert money.value is None
         assert "bonuses would cost nothing" in (money.reason or "")
 
+    @pytest.mark.parametrize(("currencies", "why"), [(("EUR",), None), (("EUR", "UAH"), "in several currencies")])
+    async def test_costs_in_several_currencies_are_not_added_up(
+        self, database: Database, currencies: tuple[str, ...], why: str | None
+    ) -> None:
+        week, name = week_of(YESTERDAY) - 7 * 7 * DAY, f"paid_in_{len(currencies)}"
+        reached = iter(bool(number % 4 and number % 3) or number % 40 == 0 for number in range(400))
+        await _enter(database, name, 400, lambda _: next(reached), week)
+        given = (
+            "INSERT INTO grants (id, brand, player_id, run_id, step, journey, kind, reward, status, decision, "
+            "created_at, cost_minor, cost_currency) "
+            "SELECT journey || '/' || player_id, brand, player_id, id, 's', journey, 'cash', '{}', 'confirmed', '{}', "
+            "entered_at, 100, :currency FROM runs WHERE journey = :name AND arm = 'treated' AND player_id LIKE :some"
+        )
+        for number, currency in enumerate(currencies):
+            await execute(database, given, name=name, currency=currency, some=f"%{number + 1}")
+        async with database.transaction() as connection:
+            taken = await journey_effects(FigureTaking(connection, BRAND, YESTERDAY, HOUSE), [name])
+        await execute(database, "DELETE FROM grants WHERE journey = :name", name=name)
+        (price,) = [one for one in taken if one.name == "cost_per_incremental"]
+        assert (price.value is None) == (why is not None)
+        assert (why or "") in (price.reason or "")
+
     async def test_a_journey_without_a_control_group_says_so(self, database: Database) -> None:
         async with database.transaction() as connection:
             taken = await journey_effects(FigureTaking(connection, BRAND, YESTERDAY, HOUSE), ["unheard_of"])
