@@ -141,7 +141,7 @@ class EntryCounts:
     """How many are on boards, counted by one process once in a few seconds, however many ask."""
 
     def __init__(self, timer: Callable[[], float] = time.monotonic) -> None:
-        self._recent = RecentCounts[int](timer)
+        self._recent = RecentCounts[tuple[int, int]](timer)
 
     async def of(self, connection: AsyncConnection, board: int, *, least: int = 0) -> int:
         """How many are on a board from the score `least` on, up to `MOST_COUNTED`; a few seconds old."""

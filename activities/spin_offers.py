@@ -67,7 +67,7 @@ class SpinOffers:
         self, connection: AsyncConnection, request: OfferSpin, player: gate_facts.GatedPlayer | None, now: datetime
     ) -> str | None:
         """What speaks against it. The gate is not asked about a wheel that is not there, or that is never shown."""
-        if (why := why_not_offered(request, player and player.state, self.intake.rules.loyalty)) is not None:
+        if (why := why_not_offered(request, player.state if player else None, self.intake.rules.loyalty)) is not None:
             return why
         facts = player.facts if player else None
         policy = self.policies.of(request.brand, facts, now)
