@@ -90,9 +90,9 @@ class TestGivenByJourneys:
     async def test_who_never_sees_a_wheel_is_given_no_spin_of_it(
         self, parts: Effects, player: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        run, program = await self.begun(parts, player), parts.intake.rules.loyalty
+        run, program = await self.begun(parts, player), parts.spins.intake.rules.loyalty
         wheels = {**program.wheels, "daily": replace(program.wheels["daily"], control=100)}
-        monkeypatch.setattr(parts.intake.rules, "loyalty", replace(program, wheels=wheels))
+        monkeypatch.setattr(parts.spins.intake.rules, "loyalty", replace(program, wheels=wheels))
         assert done(await parts.spins.offer(self.offer(parts, run))) == SpinGiven(reason="not_visible")
         (state,) = await rows(parts.database, players, id=player)
         assert "given_spins" not in state["state"].get("loyalty", {})

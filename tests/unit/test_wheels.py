@@ -211,7 +211,7 @@ class TestRowsOfPlayers:
 @pytest.mark.parametrize(("control", "why"), [(0, None), (100, "not_visible")])
 def test_a_spin_is_given_of_no_wheel_that_its_player_is_never_shown(control: int, why: str | None) -> None:
     program = LoyaltyProgram(wheels={"w": replace(_wheel(1, 1)(), control=control)})
-    whose = {"brand": "acme", "player_id": "p-1", "journey": "lucky", "run_id": "r-1", "step": "give_spin:w#1"}
+    whose: dict[str, Any] = {"brand": "acme", "player_id": "p-1", "journey": "lucky", "run_id": "r-1", "step": "s#1"}
     offer = OfferSpin(**whose, wheel="w", until=datetime(2026, 1, 16, tzinfo=UTC), by_name=True)
     assert why_not_offered(offer, PlayerState("acme", "p-1"), program) == why
     assert why_not_offered(offer, PlayerState("acme", "p-1"), LoyaltyProgram()) == "not_declared"
