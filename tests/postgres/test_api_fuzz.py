@@ -67,6 +67,9 @@ EXCUSED = {
     **{name: [positive_data_acceptance] for name in ("preview_migration", "migrate_journey")},
 }
 
+#: What the document lists: in the place of a wrong one, one of these would make a wrong request right.
+OF_A_FEW = {"use"}
+
 
 @pytest.fixture(scope="module")
 async def target(module_postgres_url: str) -> AsyncIterator[DescribedApi]:
@@ -93,7 +96,7 @@ def test_every_answer_is_documented(target: DescribedApi, operation_id: str, mod
     @given(case=operation.as_strategy(generation_mode=mode), real=st.booleans())
     def answers(case: Any, *, real: bool) -> None:
         if real:
-            for name in case.path_parameters or {}:
+            for name in set(case.path_parameters or {}) - OF_A_FEW:
                 case.path_parameters[name] = quote(target.ids[name], safe="")
         if mode is GenerationMode.POSITIVE and case.query:
             # Only an earlier answer can give one.

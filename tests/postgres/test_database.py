@@ -38,7 +38,8 @@ async def interrupted(database: Database, process: Supervised) -> None:
     async with database.transaction() as connection:
         await connection.execute(sa.insert(players).values(brand=BRAND, id="lost"))
         await process.kill()
-        await connection.execute(sa.text("SELECT 1"))
+        # A backend may outlive its postmaster by a short statement.
+        await connection.execute(sa.text("SELECT pg_sleep(60)"))
 
 
 async def ping(database: Database) -> None:

@@ -454,7 +454,7 @@ async def test_a_shadow_is_started_once_looked_at_and_stopped(api: Api, crm: htt
 
 
 async def test_what_cannot_be_shadowed_is_told(api: Api, crm: httpx.AsyncClient) -> None:
-    assert "welcome has no v9 here; it has v1." in (await starts(crm, version=9)).text
+    assert "welcome has no v9 here; it has v1, v2." in (await starts(crm, version=9)).text
     assert "Did you mean welcome?" in (await crm.post("/v1/journeys/welcom/shadow/stop")).text
     assert "welcome never had a shadow" in (await crm.get(f"/v1/journeys/{JOURNEY}/shadow")).text
     reader = await api.client("players:read")

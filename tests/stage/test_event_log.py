@@ -12,6 +12,7 @@ from stage.backtest.event_log import natural_return, play_back, read_log
 from stage.errors import StageError
 from tests.support.logs import NOON, deposits_of, happened, rehearse, several, table, told
 from workflows import days, hours
+from workflows.channels import CHANNELS
 from workflows.events import DepositApproved, PlayerRegistered, ProfileUpdated, SessionLogin
 
 
@@ -128,7 +129,7 @@ class TestRegistering:
         made = [(p, e) for p, e in play_back(log.events) if isinstance(e, PlayerRegistered)]
         assert [(p, e.occurred_at) for p, e in made] == [("ann", NOON - days(1)), ("bob", NOON - timedelta(seconds=1))]
         assert (made[1][1].language, made[1][1].timezone) == ("en", "UTC")
-        assert set(made[1][1].opted_in) == {"email", "sms", "push", "in_app"}
+        assert set(made[1][1].opted_in) == set(CHANNELS)
         assert log.registered == 1
         assert "opted in on every channel, in English, on UTC time" in log.notices[-1]
 

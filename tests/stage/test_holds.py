@@ -116,6 +116,6 @@ async def test_no_journey_begins_another_one_that_is_closed(rehearse: Rehearse) 
 
 
 def test_every_effect_is_held_but_those_that_keep_the_books_look_after_a_task_or_protect() -> None:
-    kept = {"mark", "move_task", "close_spin", "end", "withhold"}
+    kept = {"choose", "mark", "move_task", "close_spin", "end", "withhold"}
     assert {effect.name for effect in EFFECTS if not effect.holdable} == kept | {"pause_promotions"}
     assert not [effect.name for effect in EFFECTS if "held" in effect.output.model_fields], "Held is told apart by it"

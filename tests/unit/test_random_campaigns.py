@@ -98,6 +98,7 @@ def drawn(chance: random.Random) -> Campaign:
         currency=mostly("EUR", None, "USD"),
         net_deposits=mostly(chance.randrange(-5_000, 90_000), None),
         bonus_value=mostly(chance.randrange(6_000), None),
+        opted_out=mostly(False, None, True),
     )
     sent = MessageFacts(
         channel=pick(CHANNELS),
@@ -180,6 +181,7 @@ def unlawful_reward(one: Campaign) -> str | None:
     facts, granted, where = one.facts, one.granted, one.facts.jurisdiction
     products = {granted.journey_product, granted.product or granted.journey_product}
     found = {
+        "of a program that they want no part of": granted.kind == "points" and facts.opted_out is True,
         "wagered too often": granted.wager_x > 10,
         "two products, or unknown": where == "GB" and (len(products) > 1 or None in products),
         "a second bonus": where == "SE" and facts.had_bonus is not False,
