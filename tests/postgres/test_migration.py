@@ -372,7 +372,7 @@ async def test_no_more_are_told_while_many_are_on_their_way(
     )
     for _ in range(FEW):
         assert not await moves.behind(job)
-        # A tenth of a second's worth at a time.
+        # One at a time, in its share of a second.
         assert await moves.batch(job) == 0.1
     assert await moves.behind(job)
     await lobby.arrives(2, "p1")
