@@ -63,16 +63,23 @@ class Follower(Protocol):
         """Count a batch; whether there was one, None where somebody's transaction is waited for."""
 
 
-class EventFollower:
+class _FollowsEvents:
+    """What both who read events go by."""
+
+    def __init__(self, database: Database, at_once: int) -> None:
+        self.database = database
+        self.at_once = at_once
+        self.caught_up = False
+        self.watch = HorizonWatch("events")
+
+
+class EventFollower(_FollowsEvents):
     """Folds events into days of players. It locks nobody."""
 
     name = EVENTS
 
     def __init__(self, database: Database, at_once: int = EVENTS_AT_ONCE) -> None:
-        self.database = database
-        self.at_once = at_once
-        self.caught_up = False
-        self.watch = HorizonWatch("events")
+        super().__init__(database, at_once)
 
     async def count_once(self) -> bool | None:
         """Count a batch of events. Raises what the database raises; then nothing was counted."""
@@ -99,16 +106,13 @@ class EventFollower:
         return until > cursor.seq
 
 
-class RewardFollower:
+class RewardFollower(_FollowsEvents):
     """Writes what events told of rewards into their grants, and counts it, with a few players locked at a time."""
 
     name = REWARDS
 
     def __init__(self, database: Database, at_once: int = REWARDS_AT_ONCE) -> None:
-        self.database = database
-        self.at_once = at_once
-        self.caught_up = False
-        self.watch = HorizonWatch("events")
+        super().__init__(database, at_once)
 
     async def count_once(self) -> bool | None:
         """Note a few words about rewards. Raises what the database raises; then nothing was noted."""

@@ -59,6 +59,23 @@ logger = logging.getLogger(__name__)
 SHARDS: Final = 4
 #: Shares in which the brands are searched for doubles: each takes memory for what it compares.
 BRAND_SHARDS: Final = 2
+
+
+def _nightly(hour: int, *, comment: str = "At night, in UTC.") -> ScheduleSpec:
+    """Once a day in the half hour after `hour`, in UTC."""
+    at = ScheduleCalendarSpec(hour=(ScheduleRange(hour),), comment=comment)
+    return ScheduleSpec(calendars=[at], jitter=timedelta(minutes=30))
+
+
+def _every(interval: timedelta, *, jitter: timedelta) -> ScheduleSpec:
+    return ScheduleSpec(intervals=[ScheduleIntervalSpec(every=interval)], jitter=jitter)
+
+
+def _one_at_a_time(*, caught_up_within: timedelta) -> SchedulePolicy:
+    """What is due while the one before works is left out; what was missed is made good for so long."""
+    return SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=caught_up_within)
+
+
 #: Every schedule by its id. One run at a time; what was missed while Temporal was away is soon forgotten.
 SCHEDULES: Final[Mapping[str, Schedule]] = {
     "journeys-reconcile-grants": Schedule(
@@ -68,8 +85,8 @@ SCHEDULES: Final[Mapping[str, Schedule]] = {
             task_queue=MAINTENANCE_QUEUE,
             execution_timeout=RECONCILE_LIMIT,
         ),
-        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(seconds=30))], jitter=timedelta(seconds=5)),
-        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(seconds=30)),
+        spec=_every(timedelta(seconds=30), jitter=timedelta(seconds=5)),
+        policy=_one_at_a_time(caught_up_within=timedelta(seconds=30)),
     ),
     "journeys-compare-grants": Schedule(
         action=ScheduleActionStartWorkflow(
@@ -78,11 +95,8 @@ SCHEDULES: Final[Mapping[str, Schedule]] = {
             task_queue=MAINTENANCE_QUEUE,
             execution_timeout=RETAIN_LIMIT,
         ),
-        spec=ScheduleSpec(
-            calendars=[ScheduleCalendarSpec(hour=(ScheduleRange(5),), comment="After the night, in UTC.")],
-            jitter=timedelta(minutes=30),
-        ),
-        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(hours=12)),
+        spec=_nightly(5, comment="After the night, in UTC."),
+        policy=_one_at_a_time(caught_up_within=timedelta(hours=12)),
     ),
     "journeys-reconcile-runs": Schedule(
         action=ScheduleActionStartWorkflow(
@@ -91,8 +105,8 @@ SCHEDULES: Final[Mapping[str, Schedule]] = {
             task_queue=MAINTENANCE_QUEUE,
             execution_timeout=RECONCILE_LIMIT,
         ),
-        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(minutes=1))], jitter=timedelta(seconds=10)),
-        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(minutes=1)),
+        spec=_every(timedelta(minutes=1), jitter=timedelta(seconds=10)),
+        policy=_one_at_a_time(caught_up_within=timedelta(minutes=1)),
     ),
     "journeys-watch-experiments": Schedule(
         action=ScheduleActionStartWorkflow(
@@ -101,18 +115,15 @@ SCHEDULES: Final[Mapping[str, Schedule]] = {
             task_queue=MAINTENANCE_QUEUE,
             execution_timeout=WATCH_LIMIT,
         ),
-        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(hours=1))], jitter=timedelta(minutes=2)),
-        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(hours=1)),
+        spec=_every(timedelta(hours=1), jitter=timedelta(minutes=2)),
+        policy=_one_at_a_time(caught_up_within=timedelta(hours=1)),
     ),
     "journeys-score-players": Schedule(
         action=ScheduleActionStartWorkflow(
             ScorePlayers.run, id="upkeep-score-players", task_queue=MAINTENANCE_QUEUE, execution_timeout=LEARN_LIMIT
         ),
-        spec=ScheduleSpec(
-            calendars=[ScheduleCalendarSpec(hour=(ScheduleRange(2),), comment="At night, in UTC.")],
-            jitter=timedelta(minutes=30),
-        ),
-        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(hours=12)),
+        spec=_nightly(2),
+        policy=_one_at_a_time(caught_up_within=timedelta(hours=12)),
     ),
     "journeys-find-doubles": Schedule(
         action=ScheduleActionStartWorkflow(
@@ -122,11 +133,8 @@ SCHEDULES: Final[Mapping[str, Schedule]] = {
             task_queue=MAINTENANCE_QUEUE,
             execution_timeout=DOUBLES_LIMIT,
         ),
-        spec=ScheduleSpec(
-            calendars=[ScheduleCalendarSpec(hour=(ScheduleRange(1),), comment="At night, in UTC.")],
-            jitter=timedelta(minutes=30),
-        ),
-        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(hours=12)),
+        spec=_nightly(1),
+        policy=_one_at_a_time(caught_up_within=timedelta(hours=12)),
     ),
     "journeys-rearm-players": Schedule(
         action=ScheduleActionStartWorkflow(
@@ -136,28 +144,22 @@ SCHEDULES: Final[Mapping[str, Schedule]] = {
             task_queue=MAINTENANCE_QUEUE,
             execution_timeout=REARM_LIMIT,
         ),
-        spec=ScheduleSpec(
-            calendars=[ScheduleCalendarSpec(hour=(ScheduleRange(3),), comment="At night, in UTC.")],
-            jitter=timedelta(minutes=30),
-        ),
-        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(hours=2)),
+        spec=_nightly(3),
+        policy=_one_at_a_time(caught_up_within=timedelta(hours=2)),
     ),
     "journeys-tell-people": Schedule(
         action=ScheduleActionStartWorkflow(
             TellPeople.run, id="upkeep-tell-people", task_queue=MAINTENANCE_QUEUE, execution_timeout=TELL_LIMIT
         ),
-        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(seconds=20))], jitter=timedelta(seconds=3)),
-        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(seconds=20)),
+        spec=_every(timedelta(seconds=20), jitter=timedelta(seconds=3)),
+        policy=_one_at_a_time(caught_up_within=timedelta(seconds=20)),
     ),
     "journeys-retain": Schedule(
         action=ScheduleActionStartWorkflow(
             RetainRecords.run, id="upkeep-retain", task_queue=RETENTION_QUEUE, execution_timeout=RETAIN_LIMIT
         ),
-        spec=ScheduleSpec(
-            calendars=[ScheduleCalendarSpec(hour=(ScheduleRange(4),), comment="At night, in UTC.")],
-            jitter=timedelta(minutes=30),
-        ),
-        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(hours=12)),
+        spec=_nightly(4),
+        policy=_one_at_a_time(caught_up_within=timedelta(hours=12)),
     ),
     "journeys-take-figures": Schedule(
         action=ScheduleActionStartWorkflow(
@@ -167,7 +169,7 @@ SCHEDULES: Final[Mapping[str, Schedule]] = {
             calendars=[ScheduleCalendarSpec(hour=(ScheduleRange(0),), minute=(ScheduleRange(20),), comment="In UTC.")],
             jitter=timedelta(minutes=5),
         ),
-        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(hours=20)),
+        policy=_one_at_a_time(caught_up_within=timedelta(hours=20)),
     ),
     "journeys-find-changes": Schedule(
         action=ScheduleActionStartWorkflow(
@@ -177,7 +179,7 @@ SCHEDULES: Final[Mapping[str, Schedule]] = {
             calendars=[ScheduleCalendarSpec(hour=(ScheduleRange(5),), minute=(ScheduleRange(40),), comment="In UTC.")],
             jitter=timedelta(minutes=5),
         ),
-        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(hours=12)),
+        policy=_one_at_a_time(caught_up_within=timedelta(hours=12)),
     ),
     "journeys-send-report": Schedule(
         action=ScheduleActionStartWorkflow(
@@ -190,7 +192,7 @@ SCHEDULES: Final[Mapping[str, Schedule]] = {
                 )
             ],
         ),
-        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(hours=12)),
+        policy=_one_at_a_time(caught_up_within=timedelta(hours=12)),
     ),
     "journeys-send-monthly-report": Schedule(
         action=ScheduleActionStartWorkflow(
@@ -206,14 +208,14 @@ SCHEDULES: Final[Mapping[str, Schedule]] = {
                 )
             ],
         ),
-        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(hours=12)),
+        policy=_one_at_a_time(caught_up_within=timedelta(hours=12)),
     ),
     "journeys-erase": Schedule(
         action=ScheduleActionStartWorkflow(
             ErasePlayers.run, id="upkeep-erase", task_queue=RETENTION_QUEUE, execution_timeout=ERASE_LIMIT
         ),
-        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(minutes=1))], jitter=timedelta(seconds=10)),
-        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(minutes=1)),
+        spec=_every(timedelta(minutes=1), jitter=timedelta(seconds=10)),
+        policy=_one_at_a_time(caught_up_within=timedelta(minutes=1)),
     ),
 }
 
