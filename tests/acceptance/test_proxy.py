@@ -5,6 +5,7 @@ import re
 import shutil
 import ssl
 import subprocess
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -47,6 +48,8 @@ def configuration(folder: Path, port: int, api: str) -> Path:
         "listen 8443 ssl;": f"listen 127.0.0.1:{port} ssl;",
         "/etc/nginx/tls/": f"{folder}/",
         "/tmp/": f"{folder}/",
+        # As many pass as may come at once, however slow the machine is that sends them.
+        "zone=providers:10m rate=100r/s": "zone=providers:10m rate=1r/m",
     }
     for there, instead in here.items():
         assert there in text, f"nginx.conf says nothing of {there}"
@@ -112,8 +115,9 @@ async def test_links_that_need_no_key_are_answered_a_few_times_a_second(proxy: h
 
 
 async def test_whoever_tells_what_became_of_messages_is_bounded_too(proxy: httpx.AsyncClient) -> None:
-    for _ in range(20):
+    answers: Counter[int] = Counter()
+    for _ in range(10):
         told = [proxy.post("/v1/integrations/twilio/status", content=b"") for _ in range(50)]
-        if 429 in {answer.status_code for answer in await asyncio.gather(*told)}:
-            return
-    pytest.fail("a thousand at once were let through")
+        answers.update(answer.status_code for answer in await asyncio.gather(*told))
+    assert {*answers} == {200, 429}
+    assert 401 <= answers[200] <= 410
