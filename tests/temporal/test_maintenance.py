@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import pytest
 import sqlalchemy as sa
+from prometheus_client import REGISTRY
 from temporalio.client import Client, ScheduleHandle, ScheduleIntervalSpec, ScheduleSpec, WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
 
@@ -22,7 +23,7 @@ from activities.loops.maintenance_schedules import SCHEDULES, keep_schedules
 from activities.loops.reconcile_and_rearm import Maintenance
 from activities.processes import Processes
 from activities.settings import Settings
-from activities.tables import erasures, grants, jobs, players
+from activities.tables import erasures, event_ids, grants, jobs, players
 from local.ports import free_port
 from local.temporal import TemporalServer
 from tests.support.engine import SECRET, execute, rows
@@ -34,7 +35,8 @@ from workflows.player_state.state import PlayerState
 from workflows.rules.index import RuleIndex
 
 ROOT = Path(__file__).parent.parent.parent
-REARM, RECONCILE, ERASE = "journeys-rearm-players", "journeys-reconcile-grants", "journeys-erase"
+REARM, RECONCILE = "journeys-rearm-players", "journeys-reconcile-grants"
+ERASE, RETAIN = "journeys-erase", "journeys-retain"
 T = TypeVar("T")
 
 
@@ -171,6 +173,21 @@ class TestRuns:
             assert await (await triggered(client, ERASE, int)).result() in {0, 1}
             (erasure,) = await rows(built.database, erasures)
         assert erasure["done_at"] is not None
+
+    async def test_at_night_what_has_had_its_time_is_forgotten_and_counted(
+        self, client: Client, built: WorkerEngine
+    ) -> None:
+        await keep_schedules(client)
+        known = "INSERT INTO event_ids (identity, received_at) VALUES (gen_random_uuid(), :at)"
+        for days_ago in (1, 89, 91, 400):
+            await execute(built.database, known, at=datetime.now(UTC) - timedelta(days=days_ago))
+        counted = ("journeys_forgotten_rows_total", {"table": "event_ids"})
+        before = REGISTRY.get_sample_value(*counted) or 0
+        async with retention_worker(client, built.forgetting):
+            gone = await (await triggered(client, RETAIN, dict[str, int])).result()
+        assert len(await rows(built.database, event_ids)) == 2
+        assert gone["event_ids"] in {0, 2}  # 0 if the schedule's own time came first
+        assert REGISTRY.get_sample_value(*counted) == before + 2
 
     async def test_every_player_is_looked_at_and_only_who_changes_is_written(
         self, client: Client, built: WorkerEngine
