@@ -261,6 +261,14 @@ class TestVipOnboarding:
         await run.answers(Review(outcome="keep"))
         assert run.ended == "completed"
 
+    @pytest.mark.parametrize(("tier", "entries"), [("gold", 0), ("platinum", 1), ("diamond", 1), ("black", 1)])
+    async def test_every_tier_from_platinum_on_makes_a_candidate(
+        self, rehearse: Rehearse, tier: str, entries: int
+    ) -> None:
+        run = await rehearse(vip_onboarding, begins=False)
+        await run.happens(TierChanged, to=tier, direction="up")
+        assert (run.entries, run.asked) == (entries, ["Affordability"] * entries)
+
     async def test_unsustainable_spend_ends_it_without_a_word_to_the_player(self, rehearse: Rehearse) -> None:
         run = await rehearse(vip_onboarding, OLENA, trigger=TierChanged, to="diamond", direction="up", basis="wager")
         await run.answers(Affordability(outcome="reject", note="Third loan."))

@@ -95,7 +95,7 @@ async def rounds(run: Rehearsal, number: int, category: str, **money: int) -> No
 
 
 class TestLossBack:
-    @pytest.mark.parametrize(("tier", "share"), [(None, 5), ("silver", 8), ("diamond", 15)])
+    @pytest.mark.parametrize(("tier", "share"), [(None, 5), ("silver", 8), ("diamond", 15), ("black", 15)])
     async def test_a_losing_week_brings_a_share_by_tier_on_monday(
         self, rehearse: Rehearse, tier: str | None, share: int
     ) -> None:

@@ -23,7 +23,7 @@ from workflows import (
 )
 from workflows.events import Pii
 
-VIP_TIERS = ("gold", "platinum", "diamond")
+VIP_TIERS = ("gold", "platinum", "diamond", "black")
 SPIN_VALUE = amounts(EUR=10, USD=10, GBP=10, CAD=15, SEK=100, BRL=50, UAH=400)
 MOST_WON = amounts(EUR=5_000, USD=5_000, GBP=4_000, CAD=7_500, SEK=50_000, BRL=25_000, UAH=200_000)
 LIKELY = 30  # of a hundred such players so many do not come back

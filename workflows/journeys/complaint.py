@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from workflows import Form, Player, SupportCaseClosed, SupportCaseOpened, days, goal, hours, journey, on, per
 from workflows.events import Pii
 
-VIP_TIERS = ("gold", "platinum", "diamond")
+VIP_TIERS = ("gold", "platinum", "diamond", "black")
 
 
 class ComplaintAnswer(Form):

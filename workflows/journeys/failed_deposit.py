@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from workflows import DepositApproved, DepositFailed, Form, Player, days, every, goal, hours, journey, minutes, streak
 from workflows.events import Pii
 
-VIP_TIERS = ("gold", "platinum", "diamond")
+VIP_TIERS = ("gold", "platinum", "diamond", "black")
 
 
 class LiveHelp(Form):

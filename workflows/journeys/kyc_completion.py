@@ -20,7 +20,7 @@ from workflows import (
 )
 from workflows.events import Pii
 
-VIP_TIERS = ("gold", "platinum", "diamond")
+VIP_TIERS = ("gold", "platinum", "diamond", "black")
 #: In minor units: before this sum of deposits the law asks for a name.
 NEAR_THE_LIMIT = 150_000
 

@@ -22,7 +22,7 @@ from workflows import (
 from workflows.journeys.segments import here_lately, lost_this_week, lost_today
 
 #: Percent of the net loss, by tier.
-SHARES: Final[Mapping[str | None, int]] = {"silver": 8, "gold": 10, "platinum": 12, "diamond": 15}
+SHARES: Final[Mapping[str | None, int]] = {"silver": 8, "gold": 10, "platinum": 12, "diamond": 15, "black": 15}
 USUAL_SHARE = 5
 CAP = amounts(EUR=50_000, USD=50_000, GBP=40_000, CAD=75_000, SEK=500_000, BRL=250_000, UAH=2_000_000)
 LEAST_LOSS = amounts(EUR=2_000, USD=2_000, GBP=2_000, CAD=3_000, SEK=20_000, BRL=10_000, UAH=80_000)

@@ -55,7 +55,7 @@ class Review(Form):
 
 def to_vip_tier(change: TierChanged) -> bool:
     """Whether a change of tier makes a candidate."""
-    return change.direction == "up" and change.to.lower() in {"platinum", "diamond"}
+    return change.direction == "up" and change.to.lower() in {"platinum", "diamond", "black"}
 
 
 @journey(

@@ -19,7 +19,7 @@ from workflows import (
 )
 from workflows.events import Pii
 
-VIP_TIERS = ("gold", "platinum", "diamond")
+VIP_TIERS = ("gold", "platinum", "diamond", "black")
 
 
 class BigWinCall(Form):

@@ -20,7 +20,7 @@ from workflows import (
 )
 from workflows.events import Pii
 
-VIP_TIERS = ("gold", "platinum", "diamond")
+VIP_TIERS = ("gold", "platinum", "diamond", "black")
 USUAL_TIME = days(1)
 DAYS_LATE = 5
 
