@@ -26,7 +26,7 @@ from workflows.gate.decision import Refusal
 from workflows.gate.facts import GrantFacts
 from workflows.gate.policy_book import PolicyBook
 from workflows.loyalty.point_currencies import HOUSE_GIVES_NO_MORE
-from workflows.player_state.prizes import NOT_DECLARED, PrizeGiving, give, is_known
+from workflows.player_state.prizes import PrizeGiving, give, why_not_awarded
 
 
 class Awards:
@@ -100,8 +100,9 @@ class Awards:
         asked: bool,
     ) -> str | ToAsk | None:
         """What speaks against it, or whom to ask first. The gate is not asked about what is not there to be given."""
-        if not is_known(request, self.intake.rules.loyalty):
-            return NOT_DECLARED
+        state = player.state if player else None
+        if (why := why_not_awarded(request, state, self.intake.rules.loyalty, now)) is not None:
+            return why
         facts = player.facts if player else None
         policy = self.policies.of(request.brand, facts, now)
         grant = GrantFacts.of(request.reward, request.product or self.product, vip=request.vip, earned=request.earned)

@@ -34,8 +34,9 @@ class LoyaltyVerbs(KnownPlayer):
         """Give points, tickets, a mission or a tier, exactly once: they are the player's in the moment this returns.
 
         No bonus engine is asked, and the gate is, as for any reward. Points need `into`: a currency, or the name of one
-        that another module of the deployment may declare. What nobody declares is `NotAwarded("not_declared")`, before
-        the gate is asked. Test the result before telling the player about it.
+        that another module of the deployment may declare. Before the gate is asked, what nobody declares is
+        `NotAwarded("not_declared")`, and a mission that the player is through with `NotAwarded("mission_completed")`.
+        Test the result before telling the player about it.
         """
         if not reward.settled_here or reward.boost is not None:
             raise ValueError(f"player.award(...) gives points and the like; use player.grant for a {reward.kind}.")

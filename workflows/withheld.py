@@ -58,7 +58,7 @@ from workflows.player_state.active_run import Entries
 from workflows.player_state.decisions import started_by
 from workflows.player_state.journey_facts import journey_facts
 from workflows.player_state.measured_values import read_value
-from workflows.player_state.prizes import NOT_DECLARED, is_known, why_not_offered
+from workflows.player_state.prizes import why_not_awarded, why_not_offered
 from workflows.player_state.state import PlayerState
 from workflows.revocation import Revoke, RevokeResult
 from workflows.rules.index import RuleIndex
@@ -241,8 +241,7 @@ def _award(request: Award, seen: Seen) -> WouldBe:
     asked = GrantFacts.of(request.reward, request.product or seen.product, vip=request.vip, earned=request.earned)
     decision = may_grant(as_if_unlisted(seen.facts, seen.policy, seen.now), asked, seen.policy, seen.now)
     reason = None if isinstance(decision, Allowed) else str(decision.reason)
-    if not is_known(request, seen.rules.loyalty):
-        reason = NOT_DECLARED
+    reason = why_not_awarded(request, seen.state, seen.rules.loyalty, seen.now) or reason
     answer = AwardResult.of(request.reward, reason, seen.now)
     reward = request.reward.model_dump(mode="json")
     return WouldBe(answer.status, answer, {"kind": request.reward.kind, "reason": reason, "reward": reward})

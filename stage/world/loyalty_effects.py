@@ -12,7 +12,7 @@ from workflows.gate.decision import Refusal
 from workflows.gate.facts import GateFacts, GrantFacts, spin_facts
 from workflows.gate.register_check import as_if_unlisted
 from workflows.loyalty.point_currencies import HOUSE_GIVES_NO_MORE
-from workflows.player_state.prizes import NOT_DECLARED, PrizeGiving, give, is_known, why_not_offered
+from workflows.player_state.prizes import PrizeGiving, give, why_not_awarded, why_not_offered
 from workflows.rules.failures import RuleFailure
 
 
@@ -27,7 +27,8 @@ class LoyaltyEffects:
         """Give now what the gate lets pass and the program knows."""
         world = self._world
         asked = GrantFacts.of(request.reward, request.product or world.product, vip=request.vip, earned=request.earned)
-        reason = self._refusal(request, asked) if is_known(request, world.rules.loyalty) else NOT_DECLARED
+        player = world.player(request.player_id)
+        reason = why_not_awarded(request, player, world.rules.loyalty, world.now) or self._refusal(request, asked)
         into = world.rules.loyalty.currencies.get(request.currency)
         if reason is None and not house_gives(world, into, request.player_id, request.reward.awarded_points):
             reason = HOUSE_GIVES_NO_MORE

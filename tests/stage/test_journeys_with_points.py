@@ -154,6 +154,17 @@ class TestGamePreference:
         assert await run.press("claim", "three_games") is None
         assert points_of(run) >= 200
 
+    async def test_a_mission_that_is_filled_before_the_journey_opens_it_is_not_announced(
+        self, rehearse: Rehearse
+    ) -> None:
+        run = await played(rehearse, game_preference, begins=False)
+        assert await run.press("opt_in", "three_games") is None
+        for game in ("a", "b", "c"):
+            await run.happens(RoundCompleted, game_id=game, **LOST)
+        await run.happens(RoundCompleted, times=17, **LOST)
+        await run.advance(days(1) + hours(1))
+        assert (outcomes(run, "award"), run.sent) == (["award:mission#1: withheld"], ["favourite-tip"])
+
     async def test_without_the_program_no_mission_is_spoken_of(self, rehearse: Rehearse) -> None:
         run = await rehearse(game_preference, begins=False)
         await run.happens(RoundCompleted, times=20, **LOST)

@@ -26,6 +26,7 @@ from workflows import (
     days,
     distinct,
     journey,
+    mission,
     on,
     per,
     piece,
@@ -35,6 +36,7 @@ from workflows import (
     total,
     week,
 )
+from workflows.effects import Award
 from workflows.errors import DesignError
 from workflows.events import Event
 from workflows.loyalty.merging_points import merge_loyalty
@@ -42,6 +44,7 @@ from workflows.loyalty.mission_progress import window_of
 from workflows.loyalty.missions import PlayerMission
 from workflows.loyalty.program import LoyaltyProgram
 from workflows.player_state.decisions import Start
+from workflows.player_state.prizes import why_not_awarded
 from workflows.rules.index import RuleIndex
 from workflows.rules.measures import Present
 
@@ -152,6 +155,29 @@ class TestOnce:
         busy.happens(*games("a", at=NOON - timedelta(seconds=1)), *games("b"))
         assert busy.state.loyalty is not None
         assert len(busy.state.loyalty.missions["tour"].occurrences[0].marks["games"]) == 1
+
+    def test_a_mission_is_awarded_until_it_is_completed_and_again_when_it_can_begin_again(self) -> None:
+        whose: dict[str, Any] = {"brand": "acme", "player_id": "p-1", "journey": "j", "run_id": "r", "step": "s#1"}
+        award = Award(**whose, reward=mission("tour"))
+        busy = Busy(tour)
+
+        def why(now: datetime = NOON) -> str | None:
+            return why_not_awarded(award, busy.state, busy.rules.loyalty, now)
+
+        assert (why(), busy.opts_in(tour), why()) == (None, None, None), "one that is under way is theirs"
+        busy.happens(*games("a", "b", "c", "d", "e"))
+        assert (busy.done, why(), why(NOON + days(7))) == (["tour"], "mission_completed", None)
+        assert busy.claims(tour) is None
+        assert why() == "mission_completed"
+        assert why_not_awarded(award, None, LoyaltyProgram(), NOON) == "not_declared"
+
+    def test_a_mission_that_comes_once_is_awarded_to_nobody_who_has_completed_it(self) -> None:
+        whose: dict[str, Any] = {"brand": "acme", "player_id": "p-1", "journey": "j", "run_id": "r", "step": "s#1"}
+        award = Award(**whose, reward=mission("first_bud"))
+        busy = Busy(first_bud)
+        assert why_not_awarded(award, busy.state, busy.rules.loyalty, NOON) is None
+        busy.happens(a_deposit(5_000))
+        assert why_not_awarded(award, busy.state, busy.rules.loyalty, NOON + days(400)) == "mission_completed"
 
     def test_a_prize_that_nobody_claims_in_time_is_gone(self) -> None:
         busy = Busy(tour)

@@ -162,6 +162,13 @@ def claimable(state: MissionState, now: datetime) -> Occurrence | MissionRefusal
     return waiting[0] if waiting else "too_late"
 
 
+def through_with(mission: PlayerMission, state: MissionState, now: datetime) -> bool:
+    """Whether it is completed and leaves no room for another go: in this window, or for ever where it has none."""
+    if mission.again is None:
+        return bool(state.completed)
+    return any(one.holds(now) and one.completed_at is not None for one in state.occurrences)
+
+
 def united(mine: MissionState, theirs: MissionState) -> MissionState:
     """The mission of two accounts that become one: of one window the account that got further, paid once."""
     by_window: dict[datetime | None, Occurrence] = {}

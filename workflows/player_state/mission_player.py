@@ -6,7 +6,7 @@ from datetime import datetime
 
 from workflows.events import Event, MissionCompleted
 from workflows.loyalty.loyalty_state import LoyaltyState
-from workflows.loyalty.mission_progress import MissionRefusal, MissionState, claimable, move, opt_in
+from workflows.loyalty.mission_progress import MissionRefusal, MissionState, claimable, move, opt_in, through_with
 from workflows.loyalty.missions import Badge, Piece, PlayerMission
 from workflows.loyalty.point_lots import lot_of
 from workflows.loyalty.point_transfers import PointTransfer
@@ -77,6 +77,11 @@ class MissionPlayer(LoyalPlayer):
         kind = "mission" if isinstance(one, PlayerMission) else "wheel"
         digest = hashlib.sha256(f"{self.brand}:{kind} {one.name}:{self.player_id}".encode()).digest()
         return int.from_bytes(digest[:8], "big") % 100 < one.control
+
+    def is_through_with(self, mission: PlayerMission, now: datetime) -> bool:
+        """Whether the player has completed the mission and it cannot begin again yet."""
+        state = None if self.loyalty is None else self.loyalty.missions.get(mission.name)
+        return state is not None and through_with(mission, state, now)
 
     def open_mission(self, mission: PlayerMission, now: datetime) -> None:
         """Begin a mission that was given as a prize, whoever may see it; one that has begun stays as it is."""

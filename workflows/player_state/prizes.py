@@ -28,6 +28,8 @@ NO_JOURNEY: Final = ""
 NOT_DECLARED: Final = "not_declared"
 #: Why a spin is not given to who is of a wheel's control share, whom nobody shows the wheel.
 NOT_VISIBLE: Final = "not_visible"
+#: Why a mission is not opened once more for who has completed it.
+MISSION_COMPLETED: Final = "mission_completed"
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,20 @@ def place_effect(brand: str, player_id: str, instance: str, place: int) -> Effec
     return EffectInput(brand=brand, player_id=player_id, journey=NO_JOURNEY, run_id=won_in, step=f"place:{place}")
 
 
-def is_known(request: Award, program: LoyaltyProgram) -> bool:
-    """Whether what an award names is declared here: a currency, a mission, a raffle, a tier."""
+def why_not_awarded(request: Award, state: PlayerState | None, program: LoyaltyProgram, now: datetime) -> str | None:
+    """Why there is nothing to award, before the gate is asked; None where nothing speaks against it.
+
+    Its currency, mission, raffle or tier is not declared here; or the player has completed the mission and cannot begin
+    it again yet. One that is under way counts as given: it is there to be filled.
+    """
+    if not _is_declared(request, program):
+        return NOT_DECLARED
+    mission = program.missions.get(request.reward.opened_mission or "")
+    through = mission is not None and state is not None and state.is_through_with(mission, now)
+    return MISSION_COMPLETED if through else None
+
+
+def _is_declared(request: Award, program: LoyaltyProgram) -> bool:
     prize = request.reward
     if request.by_name and request.currency not in program.currencies:
         return False
