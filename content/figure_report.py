@@ -7,7 +7,7 @@ from html import escape
 from typing import Final
 
 from content.figure_pictures import interval_bar, sparkline
-from content.figure_words import EFFECTS, GROUPS, NAMES, figure_text, interval_text
+from content.figure_words import DRAWN, EFFECT_PARTS, EFFECTS, GROUPS, NAMES, figure_text, interval_text
 from workflows.figures.definitions import FIGURES, Period, Taken, period_before, period_of
 from workflows.figures.targets import Judged
 
@@ -72,7 +72,8 @@ def report_html(report: FigureReport) -> str:
         _changes(report.changes),
         _targets(report.targets),
         *(_group(name, figures, report) for name, figures in GROUPS.items()),
-        _effects(report.taken),
+        _effects("Journeys against their control groups", EFFECTS, report),
+        _effects("For whom, and with which reward", EFFECT_PARTS, report),
         _parts(report),
     ]
     title = escape(report.subject)
@@ -99,6 +100,8 @@ def report_text(report: FigureReport) -> str:
         ]
     lines += ["", "Journeys against their control groups"]
     lines += [f"  {one.part}, {_label(one)}: {_value(one)}" for one in _of(report.taken, EFFECTS)]
+    lines += ["", "For whom, and with which reward"]
+    lines += [f"  {one.part}, {_label(one)}: {_value(one)}" for one in _of(report.taken, EFFECT_PARTS)]
     return "\n".join(lines) + "\n"
 
 
@@ -130,23 +133,26 @@ def _group(name: str, figures: Iterable[str], report: FigureReport) -> str:
     return f"<h2>{escape(name)}</h2><table>{''.join(rows)}</table>" if rows else ""
 
 
-def _effects(taken: Sequence[Taken]) -> str:
+def _effects(title: str, figures: Sequence[str], report: FigureReport) -> str:
     rows = []
-    for one in _of(taken, EFFECTS):
+    for one in _of(report.taken, figures):
         picture = ""
-        if one.value is not None and one.low is not None and one.high is not None and one.name != EFFECTS[2]:
+        if one.value is not None and one.low is not None and one.high is not None and one.name in DRAWN:
             picture = interval_bar(one.value, one.low, one.high, interval_text(one))
         rows.append(
             f"<tr><th>{escape(one.part)}</th><td>{escape(_label(one))}</td>"
             f'<td class="n">{escape(figure_text(one.name, one.value, one.currency))}</td>'
             f'<td class="quiet">{escape(_beside(one))}</td><td>{picture}</td></tr>'
         )
-    return f"<h2>Journeys against their control groups</h2><table>{''.join(rows)}</table>" if rows else ""
+    return f"<h2>{escape(title)}</h2><table>{''.join(rows)}</table>" if rows else ""
 
 
 def _parts(report: FigureReport) -> str:
     """What is known of segments, kinds of reward and journeys apart."""
-    parts = [one for one in report.taken if one.split_by in {"segment", "kind", "journey"} and one.name not in EFFECTS]
+    elsewhere = {*EFFECTS, *EFFECT_PARTS}
+    parts = [
+        one for one in report.taken if one.split_by in {"segment", "kind", "journey"} and one.name not in elsewhere
+    ]
     rows = [
         f"<tr><th>{escape(one.split_by)} {escape(one.part)}</th><td>{escape(_label(one))}</td>"
         f'<td class="n">{escape(figure_text(one.name, one.value, one.currency))}</td>'

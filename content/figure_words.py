@@ -36,6 +36,8 @@ NAMES: Final = {
     "known_players": "Of them known",
     "milestones_missed": "Milestones missed",
     "goal_difference": "Goal, treated less control",
+    "goal_by_segment": "Goal, of a segment",
+    "goal_by_kind": "Goal, of a kind of reward",
     "incremental_ngr": "Brought by the journey",
     "cost_per_incremental": "Cost of one more player",
 }
@@ -58,6 +60,10 @@ GROUPS: Final = {
 }
 #: What a journey brought because of itself.
 EFFECTS: Final = ("goal_difference", "incremental_ngr", "cost_per_incremental")
+#: For whom and with which reward.
+EFFECT_PARTS: Final = ("goal_by_segment", "goal_by_kind")
+#: Those whose interval is drawn around zero.
+DRAWN: Final = (*EFFECTS[:2], *EFFECT_PARTS)
 
 _FORMATS: Final = {
     "share": "{:.1f} %",
@@ -73,6 +79,8 @@ def figure_text(name: str, value: float | None, currency: str = "") -> str:
     if value is None:
         return "\N{EN DASH}"
     unit = FIGURES[name].unit
+    if unit == "share" and name in DRAWN:
+        return f"{100 * value:+.1f} points"
     if unit == "money":
         return money_text(value, currency)
     return _duration(value) if unit == "seconds" else _FORMATS[unit].format(100 * value if unit == "share" else value)

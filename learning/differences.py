@@ -132,6 +132,30 @@ def difference_of_shares(
     return Estimate(estimate, Interval(max(-1.0, low), min(1.0, high)))
 
 
+def difference_over(groups: Sequence[tuple[Conversion, Conversion]]) -> Estimate | NoNumber:
+    """What players of several groups gained on average, from the treated and the control share of each.
+
+    Each group weighs by its treated players, and is compared within itself: groups whose shares differ anyway, or with
+    another part of control, would else make an effect by themselves. It holds for these groups, not for a next one.
+    """
+    treated = sum(one.players for one, _ in groups)
+    few = [other for pair in groups for other in pair if min(other.successes, other.players - other.successes) == 0]
+    sums = [[sum(getattr(pair[arm], name) for pair in groups) for name in ("successes", "players")] for arm in (0, 1)]
+    fewest = min(min(successes, players - successes) for successes, players in sums)
+    if few or fewest < LEAST_CONVERSIONS:
+        return NoNumber(f"each arm needs {LEAST_CONVERSIONS} players who did and {LEAST_CONVERSIONS} who did not")
+    weights = [one.players / treated for one, _ in groups]
+    estimate = math.fsum(
+        weight * (one.value - other.value) for weight, (one, other) in zip(weights, groups, strict=True)
+    )
+    variance = math.fsum(
+        weight * weight * sum(each.variance / each.players for each in pair)
+        for weight, pair in zip(weights, groups, strict=True)
+    )
+    half = z_of() * math.sqrt(variance)
+    return Estimate(estimate, Interval(estimate - half, estimate + half))
+
+
 def relative_lift(treated: Conversion, control: Conversion) -> Estimate | NoNumber:
     """How much larger the treated share is, 0.1 being a tenth more; by the delta method on the log of the ratio."""
     if (reason := _too_few(treated, control)) is not None:

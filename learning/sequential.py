@@ -6,17 +6,15 @@ moment and is wider for it.
 """
 
 import math
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
-from learning.differences import NORMAL, Estimate, Interval, Moments, NoNumber, standard_error
+from learning.differences import NORMAL
 
 #: The error of each tail over all looks.
 TAIL: Final = 0.025
-#: Players, and of a conversion events in an arm, before a confidence sequence says anything.
+#: Players before a confidence sequence says anything.
 LEAST_PLAYERS: Final = 100
-LEAST_EVENTS: Final = 5
 # Points of the integral over where the statistic stands while the experiment goes on; even, for Simpson's rule.
 _POINTS: Final = 240
 # A boundary beyond this is never met: the error spent at that look is below any that matters.
@@ -93,12 +91,6 @@ def _density(distance: float, variance: float) -> float:
     return math.exp(-distance * distance / (2 * variance)) / math.sqrt(2 * math.pi * variance)
 
 
-def repeated_interval(estimate: float, error: float, looks: Sequence[float]) -> Interval:
-    """The interval at the last of these looks that holds together with those at the looks before."""
-    half = boundaries(tuple(looks))[-1] * error
-    return Interval(estimate - half, estimate + half)
-
-
 def reach_at_any_time(count: int, planned: int, alpha: float = 2 * TAIL) -> float:
     """How many standard errors an interval reaches that holds at every moment at once, with `count` players so far.
 
@@ -107,18 +99,3 @@ def reach_at_any_time(count: int, planned: int, alpha: float = 2 * TAIL) -> floa
     rho2 = (-2 * math.log(alpha) + math.log(1 - 2 * math.log(alpha))) / planned
     scaled = count * rho2
     return math.sqrt(2 * (scaled + 1) / scaled * math.log(math.sqrt(scaled + 1) / alpha))
-
-
-def always_valid(treated: Moments, control: Moments, *, planned: int, alpha: float = 2 * TAIL) -> Estimate | NoNumber:
-    """The difference of means with an interval that holds at every moment at once, however often one looks.
-
-    Give the moments of a conversion as those of zeros and ones.
-    """
-    count = treated.players + control.players
-    if count < LEAST_PLAYERS:
-        return NoNumber(f"{count} players, and {LEAST_PLAYERS} are needed")
-    if min(one.players * one.mean for one in (treated, control)) < LEAST_EVENTS:
-        return NoNumber(f"fewer than {LEAST_EVENTS} did it in an arm")
-    estimate = treated.mean - control.mean
-    half = standard_error(treated, control) * reach_at_any_time(count, planned, alpha)
-    return Estimate(estimate, Interval(estimate - half, estimate + half))

@@ -5,12 +5,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from learning.differences import NORMAL, Conversion, Estimate, Interval, Moments, NoNumber, standard_error, z_of
+from learning.differences import (
+    CONFIDENCE,
+    LEAST_CONVERSIONS,
+    NORMAL,
+    Conversion,
+    Estimate,
+    Interval,
+    Moments,
+    NoNumber,
+    standard_error,
+    z_of,
+)
 
 #: Players of the control group that a segment needs.
 LEAST_CONTROL: Final = 100
 #: Above this chance of so unlike effects by chance alone, no segment is said to differ.
 ALIKE_ABOVE: Final = 0.1
+#: Of segments that are told to differ at most such a part is so by chance alone.
+LEAST_SURE: Final = 0.05
+ALIKE: Final = "it is not shown to differ from the other players"
+_INSIDE, _OTHERS = "inside", "others"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,21 +43,21 @@ class SegmentEffects:
         return self.p_value > ALIKE_ABOVE
 
 
-def segment_effects(shares: Mapping[str, tuple[Conversion, Conversion]]) -> SegmentEffects | NoNumber:
-    """Effects on a conversion by segment, from the treated and the control share of each.
+#: The treated and the control share of some players.
+Arms = tuple[Conversion, Conversion]
+
+
+def segment_effects(shares: Mapping[str, Arms], confidence: float = CONFIDENCE) -> SegmentEffects | NoNumber:
+    """Effects on a conversion by segment, from the treated and the control share of each; nobody is in two of them.
 
     A player's segment is the one they were in before they were assigned: one that the treatment can change says
     nothing. Variances between segments are estimated as DerSimonian and Laird do.
     """
-    small = {
-        name: NoNumber(f"{control.players} players in the control group, and {LEAST_CONTROL} are needed")
-        for name, (_, control) in shares.items()
-        if control.players < LEAST_CONTROL
-    }
+    small = {name: NoNumber(why) for name, arms in shares.items() if (why := _too_few(*arms)) is not None}
     effects = {
         name: (treated.value - control.value, max(_error(treated, control) ** 2, 1e-12))
         for name, (treated, control) in shares.items()
-        if name not in small and treated.players
+        if name not in small
     }
     if not effects:
         return NoNumber("no segment has enough players in its control group")
@@ -54,18 +69,63 @@ def segment_effects(shares: Mapping[str, tuple[Conversion, Conversion]]) -> Segm
     scale = total - math.fsum(weight * weight for weight in weights.values()) / total
     between = max(0.0, (unlike - freedom) / scale) if scale > 0 else 0.0
     drawn = {
-        name: _drawn_in(effect, variance, overall, between, 1 / total) for name, (effect, variance) in effects.items()
+        name: _drawn_in(effect, variance, overall, between, 1 / total, z_of(confidence))
+        for name, (effect, variance) in effects.items()
     }
-    reach = z_of() * math.sqrt(1 / total)
+    reach = z_of(confidence) * math.sqrt(1 / total)
     common = Estimate(overall, Interval(overall - reach, overall + reach))
     return SegmentEffects(common, {**drawn, **small}, chi_square_p(unlike, freedom))
 
 
-def _drawn_in(effect: float, variance: float, overall: float, between: float, of_overall: float) -> Estimate:
+def segments_that_differ(segments: Mapping[str, tuple[Arms, Arms]]) -> dict[str, Estimate | NoNumber]:
+    """The effect in each segment that is shown to differ from that on the other players, given both; else why not.
+
+    Segments may overlap, so each is held against whoever is not in it. Of those that are shown at most one in twenty is
+    by chance, however many were looked at (Benjamini and Hochberg), and intervals are the wider the fewer were shown of
+    many (Benjamini and Yekutieli): who picks the striking ones would else be wrong more often than said.
+    """
+    found: dict[str, Estimate | NoNumber] = {}
+    chances: dict[str, float] = {}
+    for name, (inside, others) in segments.items():
+        said = segment_effects({_INSIDE: inside, _OTHERS: others})
+        few = _too_few(*inside) or _too_few(*others)
+        if few is not None or isinstance(said, NoNumber):
+            found[name] = NoNumber(few or "too few players")
+        else:
+            chances[name] = said.p_value
+    shown = _discovered(chances, LEAST_SURE)
+    confidence = 1 - (1 - CONFIDENCE) * max(1, len(shown)) / max(1, len(chances))
+    for name in chances:
+        inside, others = segments[name]
+        said = segment_effects({_INSIDE: inside, _OTHERS: others}, confidence)
+        assert isinstance(said, SegmentEffects)
+        found[name] = said.segments[_INSIDE] if name in shown else NoNumber(ALIKE)
+    return found
+
+
+def _discovered(chances: Mapping[str, float], level: float) -> frozenset[str]:
+    """Which of many unlikely findings are told, so that of those told at most such a part is by chance."""
+    ordered = sorted(chances, key=lambda name: (chances[name], name))
+    last = max((n for n, name in enumerate(ordered, 1) if chances[name] <= level * n / len(ordered)), default=0)
+    return frozenset(ordered[:last])
+
+
+def _too_few(treated: Conversion, control: Conversion) -> str | None:
+    if control.players < LEAST_CONTROL:
+        return f"{control.players} players in the control group, and {LEAST_CONTROL} are needed"
+    fewest = min(min(one.successes, one.players - one.successes) for one in (treated, control))
+    if fewest < LEAST_CONVERSIONS:
+        return f"each group needs {LEAST_CONVERSIONS} players who did and {LEAST_CONVERSIONS} who did not"
+    return None
+
+
+def _drawn_in(
+    effect: float, variance: float, overall: float, between: float, of_overall: float, reach: float
+) -> Estimate:
     own = between / (between + variance)
     estimate = own * effect + (1 - own) * overall
     # What is left of the segment's own doubt, and the doubt about the common effect it is drawn to.
-    half = z_of() * math.sqrt(own * variance + (1 - own) ** 2 * of_overall)
+    half = reach * math.sqrt(own * variance + (1 - own) ** 2 * of_overall)
     return Estimate(estimate, Interval(estimate - half, estimate + half))
 
 

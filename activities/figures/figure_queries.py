@@ -268,7 +268,7 @@ PORTFOLIOS: Final = text(
 FIRST_ENTRIES: Final = text(
     f"""
     WITH entries AS (
-        SELECT DISTINCT ON (r.player_id) r.player_id, r.arm, r.id, r.entered_at, r.goal_at, r.trigger
+        SELECT DISTINCT ON (r.player_id) r.player_id, r.arm, r.id, r.entered_at, r.goal_at, r.trigger, r.segments
         FROM runs r WHERE r.brand = :brand AND r.journey = :journey AND coalesce(r.outcome, '') NOT LIKE 'refused:%'
           AND r.entered_at >= (CAST(:since AS date))::timestamp AT TIME ZONE 'UTC'
           AND r.entered_at < (CAST(:until AS date))::timestamp AT TIME ZONE 'UTC'
@@ -277,7 +277,7 @@ FIRST_ENTRIES: Final = text(
                           AND b.entered_at < (CAST(:since AS date))::timestamp AT TIME ZONE 'UTC')
         ORDER BY r.player_id, r.entered_at, r.id
     )
-    SELECT e.player_id, e.arm, e.entered_at,
+    SELECT e.player_id, e.arm, e.entered_at, e.segments,
            coalesce(nullif(p.state -> 'facts' ->> 'jurisdiction', ''), p.state -> 'facts' ->> 'country')
            AS jurisdiction, p.state -> 'accounts' AS accounts,
            e.goal_at IS NOT NULL AND e.goal_at < e.entered_at + interval '30 days' AS reached,
@@ -289,7 +289,9 @@ FIRST_ENTRIES: Final = text(
             WHERE g.brand = :brand AND g.player_id = e.player_id AND g.run_id = e.id) AS bonus_cost,
            (SELECT array_agg(DISTINCT coalesce(g.cost_currency, '')) FROM grants g
             WHERE g.brand = :brand AND g.player_id = e.player_id AND g.run_id = e.id AND g.cost_minor <> 0)
-           AS cost_currencies
+           AS cost_currencies,
+           (SELECT array_agg(DISTINCT g.kind) FROM grants g WHERE g.brand = :brand AND g.player_id = e.player_id
+             AND g.run_id = e.id AND g.status = 'confirmed') AS kinds
     FROM entries e LEFT JOIN players p ON p.brand = :brand AND p.id = e.player_id
     LEFT JOIN LATERAL (
         SELECT jsonb_object_agg(currency, ngr) AS ngr, sum(games) AS games, sum(reward_ends) AS reward_ends FROM (

@@ -8,8 +8,9 @@ from typing import Any, Final
 from sqlalchemy import Row
 
 from activities.figures import figure_queries as queries
+from activities.figures.effect_parts import Entry, by_kind, by_segment, taken_of
 from activities.figures.figure_taking import FigureTaking, missing_part
-from learning.differences import Conversion, Estimate, NoNumber, cost_per_incremental, difference_of_shares
+from learning.differences import Conversion, NoNumber, cost_per_incremental, difference_of_shares
 from learning.money import money_difference
 from workflows.figures.definitions import FIGURES, Taken, none_because
 from workflows.gate.comparison import is_held_out
@@ -24,16 +25,31 @@ TREATED, CONTROL = "treated", "control"
 
 
 async def journey_effects(taking: FigureTaking, journeys: Sequence[str]) -> list[Taken]:
-    """For each journey with a control group: the difference at its goal, what it brought, and what one player cost."""
+    """For each journey with a control group: the difference at its goal, what it brought, and what one player cost.
+
+    And the difference in segments where it is another one, and of journeys that give one kind of reward.
+    """
     taken: list[Taken] = []
+    entries: dict[str, list[Entry]] = {}
+    week = taking.newest(FIGURES["goal_difference"])
     for name in journeys:
-        figure = FIGURES["goal_difference"]
-        week = taking.newest(figure)
         since = week - timedelta(weeks=WEEKS - 1)
         rows = await taking.ask(queries.FIRST_ENTRIES, since, week + timedelta(days=7), journey=name)
         compared = [row for row in rows if not _is_held_out(taking, row)]
         taken += [replace(one, split_by="journey", part=name) for one in _effects(week, compared, name)]
-    return taken
+        entries[name] = [
+            Entry(
+                treated=row.arm == TREATED,
+                reached=row.reached,
+                segments=None if row.segments is None else frozenset(row.segments),
+                kinds=frozenset(row.kinds or ()),
+            )
+            for row in compared
+            if row.arm in {TREATED, CONTROL}
+        ]
+        if len({one.treated for one in entries[name]}) > 1:
+            taken += by_segment(week, name, entries[name])
+    return [*taken, *by_kind(week, entries)]
 
 
 def _is_held_out(taking: FigureTaking, row: Row[Any]) -> bool:
@@ -55,12 +71,12 @@ def _effects(week: date, rows: Sequence[Row[Any]], name: str) -> list[Taken]:
         return [none_because(figure, "week", week, why, players) for figure in figures]
     treated, control = (Conversion(sum(row.reached for row in arm), len(arm)) for arm in arms.values())
     gain = difference_of_shares(treated, control)
-    taken = [_taken("goal_difference", week, players, gain)]
+    taken = [taken_of("goal_difference", week, players, gain)]
     cost = float(sum(row.bonus_cost for row in arms[TREATED]))
     price = cost_per_incremental(cost, treated, control) if cost else NoNumber("no reward of it has cost anything yet")
     if len({currency for row in arms[TREATED] for currency in row.cost_currencies or ()}) > 1:
         price = NoNumber("its rewards cost in several currencies, which cannot be added up")
-    taken.append(_taken("cost_per_incremental", week, players, price))
+    taken.append(taken_of("cost_per_incremental", week, players, price))
     return [*taken, *_money(week, arms, name)]
 
 
@@ -77,13 +93,6 @@ def _money(week: date, arms: dict[str, list[Row[Any]]], name: str) -> list[Taken
         sums = [[float((row.ngr or {}).get(currency, 0)) for row in arms[arm]] for arm in (TREATED, CONTROL)]
         found = money_difference(sums[0], sums[1], seed=f"{name}:{week}:{currency}")
         each = found if isinstance(found, NoNumber) else found.difference
-        one = _taken("incremental_ngr", week, len(everybody), each, times=len(sums[0]))
+        one = taken_of("incremental_ngr", week, len(everybody), each, times=len(sums[0]))
         taken.append(replace(one, currency=currency))
     return taken
-
-
-def _taken(name: str, week: date, players: int, found: Estimate | NoNumber, *, times: int = 1) -> Taken:
-    if isinstance(found, NoNumber):
-        return none_because(FIGURES[name], "week", week, found.reason, players)
-    low, high = found.interval.low, found.interval.high
-    return Taken(name, "week", week, players, found.estimate * times, low * times, high * times)

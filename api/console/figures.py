@@ -14,7 +14,7 @@ from api.console.rendering import render
 from api.console.visitor import VisitorOf
 from api.dependencies import EngineOf
 from content.figure_pictures import interval_bar, sparkline
-from content.figure_words import EFFECTS, GROUPS, NAMES, figure_text
+from content.figure_words import DRAWN, EFFECT_PARTS, EFFECTS, GROUPS, NAMES, figure_text
 from workflows.figures.definitions import FIGURES
 
 router = APIRouter(route_class=ConsoleRoute, prefix="/console/{brand}", include_in_schema=False)
@@ -56,7 +56,8 @@ async def page(
         names=NAMES,
         groups={name: rows for name, rows in groups.items() if rows},
         effects=[_row(one, ()) for one in _sorted(weekly, EFFECTS)],
-        parts=[_row(one, ()) for one in weekly if one.split_by in {"segment", "kind"}],
+        effect_parts=[_row(one, ()) for one in _sorted(weekly, EFFECT_PARTS)],
+        parts=[_row(one, ()) for one in weekly if one.split_by in {"segment", "kind"} and one.name not in EFFECT_PARTS],
         managers=[_row(one, ()) for one in weekly if one.split_by == "manager"],
     )
 
@@ -72,7 +73,7 @@ def _row(one: figures.FigureView, course: Sequence[figures.FigureView]) -> Figur
     if one.value is not None and one.low is not None and one.high is not None:
         low, high = (figure_text(one.name, bound, one.currency) for bound in (one.low, one.high))
         interval = (low, high)
-        if one.name in EFFECTS[:2]:
+        if one.name in DRAWN:
             picture = interval_bar(one.value, one.low, one.high, f"{low}, {high}")
     if course:
         values = [each.value for each in course if (each.name, each.currency) == (one.name, one.currency)]

@@ -332,6 +332,38 @@ class TestJourneys:
         assert (price.value is None) == (why is not None)
         assert (why or "") in (price.reason or "")
 
+    async def test_who_gained_more_is_told_by_the_segments_at_entry_and_the_kind_by_what_was_given(
+        self, database: Database
+    ) -> None:
+        """Every third player is new on entry and gains 40 points; the others gain nothing."""
+        random, week, places = Random(5), week_of(YESTERDAY) - 7 * 7 * DAY, iter(range(1_200))
+
+        def reaches(arm: str) -> bool:
+            return random.random() < (0.6 if next(places) % 3 == 0 and arm == "treated" else 0.2)
+
+        await _enter(database, "parted", 1_200, reaches, week)
+        newcomers = (
+            "UPDATE runs SET segments = CASE WHEN CAST(substr(player_id, 3) AS integer) % 3 = 0 THEN "
+            "ARRAY['new', 'all'] ELSE ARRAY['all'] END WHERE journey = 'parted'"
+        )
+        await execute(database, newcomers)
+        given = (
+            "INSERT INTO grants (id, brand, player_id, run_id, step, journey, kind, reward, status, decision, "
+            "created_at) SELECT 'parted/' || player_id, brand, player_id, id, 's', journey, 'cash', '{}', 'confirmed', "
+            "'{}', entered_at FROM runs WHERE journey = 'parted' AND arm = 'treated'"
+        )
+        await execute(database, given)
+        async with database.transaction() as connection:
+            taken = await journey_effects(FigureTaking(connection, BRAND, YESTERDAY, HOUSE), ["parted"])
+        await execute(database, "DELETE FROM grants WHERE journey = 'parted'")
+        (segment,) = [one for one in taken if one.name == "goal_by_segment"]
+        (kind,) = [one for one in taken if one.name == "goal_by_kind"]
+        assert (segment.part, segment.n, kind.part, kind.n) == ("parted / new", 400, "cash", 1_200)
+        low, high = bounds(segment)
+        assert 0.2 < low < 0.4 < high
+        low, high = bounds(kind)
+        assert 0 < low < 0.4 / 3 < high
+
     async def test_a_journey_without_a_control_group_says_so(self, database: Database) -> None:
         async with database.transaction() as connection:
             taken = await journey_effects(FigureTaking(connection, BRAND, YESTERDAY, HOUSE), ["unheard_of"])

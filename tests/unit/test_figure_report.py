@@ -7,7 +7,7 @@ from datetime import date, timedelta
 
 from content.figure_pictures import interval_bar, sparkline
 from content.figure_report import FigureReport, report_html, report_text
-from content.figure_words import EFFECTS, GROUPS, NAMES, figure_text, interval_text
+from content.figure_words import EFFECT_PARTS, EFFECTS, GROUPS, NAMES, figure_text, interval_text
 from workflows.figures.definitions import FIGURES, Taken
 from workflows.figures.targets import judge, target
 
@@ -25,7 +25,7 @@ REPORT = FigureReport(
 
 
 def test_every_figure_has_a_name_and_a_place() -> None:
-    placed = {name for names in GROUPS.values() for name in names} | {*EFFECTS}
+    placed = {name for names in GROUPS.values() for name in names} | {*EFFECTS, *EFFECT_PARTS}
     assert placed == FIGURES.keys() == NAMES.keys()
 
 

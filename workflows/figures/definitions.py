@@ -129,6 +129,18 @@ _ALL: Final = (
         window=30,
     ),
     FigureDefinition(
+        "goal_by_segment",
+        "share",
+        "The same in a segment that players were in when they entered, where it is shown to differ from the others.",
+        window=30,
+    ),
+    FigureDefinition(
+        "goal_by_kind",
+        "share",
+        "The same of journeys that give one kind of reward and no other, on average of their treated players.",
+        window=30,
+    ),
+    FigureDefinition(
         "incremental_ngr",
         "money",
         "What a journey brought in 30 days: the difference of its arms a player, for all who were treated.",
