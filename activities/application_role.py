@@ -80,6 +80,9 @@ RIGHTS: Final[Mapping[str, Rights]] = {
         "decided, handed over, read", update=True, fixed=(*_OF_A_RUN, "channel", "template", "message_class")
     ),
     "stray_texts": Rights(_APPENDED),
+    "stray_refusals": Rights(
+        "said, said again, gone with the player", update=True, delete=True, fixed=("brand", "digest", "channel")
+    ),
     "gate_decisions": Rights(_APPENDED),
     "point_transfers": Rights(_APPENDED),
     "wheel_days": Rights(_APPENDED),

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities import month_partitions
 from activities.database import Database
-from activities.intake import suppressions
+from activities.intake import stray_refusals, suppressions
 from activities.intake.event_store import ERASE, ERASE_RECORDS, FIRST_PLACE, personal_fields
 from activities.intake.intake import Intake
 from activities.personal_data import PERSONAL_DATA
@@ -115,6 +115,7 @@ async def request_erasure(
         suppressed = await suppressions.suppress(
             connection, intake.digests, brand, intake.groups.others(brand), state, profile, now
         )
+        await stray_refusals.forget(connection, intake.digests, brand, profile)
         players.record(player_id, forget(state, now))
         await empty_profile(connection, brand, player_id)
         values: JsonObject = {

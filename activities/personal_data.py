@@ -129,6 +129,12 @@ PERSONAL_DATA: Final[Mapping[str, TableData]] = {
         pseudonymous="id channel stops received_at",
         player="",
     ),
+    "stray_refusals": TableData(
+        "deleted with the answer, for the player's addresses; else gone after 1,100 days",
+        pseudonymous="digest channel said_at",
+        none="brand",
+        player="",
+    ),
     "gate_decisions": TableData(
         "stay: why something was sent or not",
         pseudonymous="id player_id effect_id run_id journey subject outcome policy at release reason rule detail "

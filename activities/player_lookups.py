@@ -44,12 +44,23 @@ async def players_with_number(connection: AsyncConnection, number: str) -> list[
     digits = re.sub(r"\D", "", number).removeprefix("00")
     if not digits:
         return []
+    # Said again for the index, which holds only who has a number.
+    has_one = players.c.profile["phone"].astext.is_not(None)
+    return await _of_every_brand(connection, PHONE_KEY.in_([digits[::-1], f"{digits[::-1]}00"]), has_one)
+
+
+async def players_with_mail(connection: AsyncConnection, address: str) -> list[tuple[str, str]]:
+    """Every player, as brand and id, whose mail address this is, in capitals or not."""
+    has_one = players.c.profile["email"].astext.is_not(None)
+    return await _of_every_brand(connection, address.strip().lower() == EMAIL_KEY, has_one)
+
+
+async def _of_every_brand(connection: AsyncConnection, *those: ColumnElement[bool]) -> list[tuple[str, str]]:
     brands = select(api_keys.c.brand).distinct().subquery()
     theirs = (
         select(players.c.brand, players.c.id)
         .join(brands, brands.c.brand == players.c.brand)
-        # Said again for the index, which holds only who has a number.
-        .where(PHONE_KEY.in_([digits[::-1], f"{digits[::-1]}00"]), players.c.profile["phone"].astext.is_not(None))
+        .where(*those)
         .order_by(players.c.brand, players.c.id)
     )
     return [(brand, player_id) for brand, player_id in await connection.execute(theirs)]

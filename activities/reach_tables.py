@@ -1,4 +1,4 @@
-"""The tables of how people are reached: texts from numbers that no player has."""
+"""The tables of how people are reached: what was said to us from addresses that no player has."""
 
 from sqlalchemy import Boolean, Column, Index, Table, Text
 
@@ -14,4 +14,13 @@ stray_texts = Table(
     Column("stops", Boolean, nullable=False),
     instant("received_at", nullable=False),
     Index("ix_stray_texts_received_at", "received_at"),
+)
+
+# A No from an address, for whoever has it later: by a keyed digest of the address, in each brand.
+stray_refusals = Table(
+    "stray_refusals",
+    metadata,
+    *(Column(name, Text, primary_key=True) for name in ("brand", "digest", "channel")),
+    instant("said_at", nullable=False),
+    Index("ix_stray_refusals_said_at", "said_at"),
 )

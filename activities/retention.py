@@ -34,7 +34,7 @@ from activities import (
 )
 from activities.database import Database
 from activities.figures import figure_store, journey_days, player_days
-from activities.intake import decision_writes, event_store, failed_events, suppressions
+from activities.intake import decision_writes, event_store, failed_events, stray_refusals, suppressions
 from activities.outgoing import webhook_queue, webhook_subscriptions
 from activities.overdue_records import as_due, due_places
 from activities.run_delivery import dead_letters
@@ -104,6 +104,9 @@ RETENTION: Final[Mapping[str, Retention]] = {
         (messages.FORGET,),
     ),
     "stray_texts": Retention("texts from numbers that no player has", timedelta(days=30), (stray_texts.FORGET,)),
+    "stray_refusals": Retention(
+        "a No from an address that no player had", stray_refusals.KEPT_FOR, (stray_refusals.FORGET,)
+    ),
     "gate_decisions": Retention("dropped by the month", "retain_decisions"),
     "point_transfers": Retention("the journal of points: what explains a balance goes when the balance does"),
     "experiments": Retention("a row an experiment"),

@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities.database import Database, DatabaseUnreachable
 from activities.event_loop_turns import Precedence, in_turns
 from activities.identity_digests import UNKEYED, IdentityDigests
+from activities.intake import stray_refusals
 from activities.intake.admission import AdmissionQueue, AdmissionTimeout
 from activities.intake.backpressure import LATER, Pressure, protects
 from activities.intake.decision_announcements import of_decisions, of_facts
@@ -303,8 +304,10 @@ class Intake:
                         self._apply(players, player_id, event, now, mode)
                         protect_group(self.groups, brand, player_id, event, together, now, mode)
                     policies = self.self_exclusion_minimum.policies
+                    held = await stray_refusals.due(connection, self.digests, brand, players.profiles, now)
+                    await self.tell_all(connection, players, held, now, mode=mode)
                     await open_deposit_checks(connection, brand, new, players, policies, now, mode)
-                    announce(connection, *of_facts(brand, new, now, mode))
+                    announce(connection, *of_facts(brand, [*new, *held], now, mode))
         if len(self._known_players) > MAX_KNOWN_PLAYERS:
             self._known_players.clear()
         self._known_players.update((brand, player_id) for player_id, _ in new)
@@ -361,16 +364,18 @@ class Intake:
         told: Sequence[tuple[str, Event]],
         now: datetime,
         key_id: str | None = None,
+        *,
+        mode: Mode = "live",
     ) -> int:
         """The same of events of several players of one brand; how many of them are new."""
         if not told:
             return 0
         brand = players.states[told[0][0]].brand
-        stored = await store_events(connection, brand, told, history=False, key_id=key_id)
+        stored = await store_events(connection, brand, told, history=mode == "history", key_id=key_id)
         if missing := accounts_needed(stored.new, players.states):
             raise AccountsNotLocked({(brand, one): by for one, by in missing.items()})
         for player_id, event in stored.new:
-            self._apply(players, player_id, event, now, "live")
+            self._apply(players, player_id, event, now, mode)
         return len(stored.new)
 
     @asynccontextmanager

@@ -1,5 +1,6 @@
 """Providers tell what became of messages, signed: it advances the message, and withdraws a consent."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -12,16 +13,19 @@ from urllib.parse import quote, urlencode
 import httpx
 import orjson
 import pytest
+import sqlalchemy as sa
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from activities.intake.stray_refusals import StrayRefusal, hold
 from activities.stray_texts import newest_strays
-from activities.tables import events, messages
+from activities.tables import events, messages, stray_refusals
 from tests.support.api_client import Api, serving
 from tests.support.api_seed import PLAYER, seeded
 from tests.support.engine import rows
-from workflows.events import ConsentChanged, Event, PlayerRegistered
+from tests.support.machine import eventually
+from workflows.events import ConsentChanged, Event, PlayerRegistered, ProfileUpdated
 
 PRIVATE = ec.generate_private_key(ec.SECP256R1())
 KEY = base64.b64encode(PRIVATE.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).decode()
@@ -74,6 +78,12 @@ async def with_numbers(api: Api, **numbers: str) -> None:
         opted = {"event_id": f"{api.brand}-{player}", "opted_in": ("sms", "email"), "phone": number}
         known.append((player, PlayerRegistered.example().model_copy(update=opted | {"occurred_at": now})))
     assert set(await api.engine.intake.ingest(api.brand, known, now)) == {"accepted"}
+
+
+async def happens(api: Api, player: str, kind: type[Event], **said: Any) -> None:
+    now = datetime.now(UTC)
+    told = {"event_id": secrets.token_hex(8), "event_source": "test", "occurred_at": now, **said}
+    assert await api.engine.intake.ingest(api.brand, [(player, kind.model_validate(told))], now) == ["accepted"]
 
 
 async def allows(api: Api, player: str, channel: str = "sms") -> bool | None:
@@ -233,3 +243,84 @@ async def test_a_text_that_somebody_else_signed_is_not_kept(api: Api) -> None:
     await with_numbers(api, anna=number)
     assert (await texts_us(api, number, "STOP", "another token")).status_code == 401
     assert await allows(api, "anna") is True
+
+
+async def test_a_stop_from_a_number_nobody_has_is_a_no_of_who_registers_with_it(api: Api) -> None:
+    number = number_of(api)
+    await api.key("players:read")
+    assert (await texts_us(api, number, "STOP")).status_code == 200
+    await with_numbers(api, anna=f"00{number[1:]}", other=f"{number}9")
+    assert [await allows(api, player) for player in ("anna", "other")] == [False, True]
+    assert await allows(api, "anna", "email") is True
+
+
+async def test_a_stop_reaches_who_gets_the_number_in_another_brand_later(api: Api) -> None:
+    number = number_of(api)
+    await with_numbers(api, anna=number)
+    async with api.for_one_test() as another:
+        await another.key("players:read")
+        assert (await texts_us(api, number, "STOP")).status_code == 200
+        await with_numbers(another, anna=number)
+        assert (await allows(api, "anna"), await allows(another, "anna")) == (False, False)
+
+
+async def test_a_number_that_a_player_changes_to_brings_its_no_and_another_word_counts_after_it(api: Api) -> None:
+    number = number_of(api)
+    await with_numbers(api, anna=f"{number}1")
+    assert (await texts_us(api, number, "STOP")).status_code == 200
+    assert await allows(api, "anna") is True
+    await happens(api, "anna", ProfileUpdated, changed={"phone": number})
+    assert await allows(api, "anna") is False
+    await happens(api, "anna", ConsentChanged, channel="sms", product="all", opted_in=True)
+    # Told again, and nothing about it is new.
+    await happens(api, "anna", ProfileUpdated, changed={"phone": number, "language": "en"})
+    assert await allows(api, "anna") is True
+
+
+async def test_who_registers_while_their_number_says_no_waits_for_it(api: Api) -> None:
+    number, engine = number_of(api), api.engine
+    await api.key("players:read")
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'"
+
+    async def waits() -> bool:
+        async with engine.database.reading() as connection:
+            return bool((await connection.execute(sa.text(waiting))).scalar_one())
+
+    async with asyncio.TaskGroup() as beside, engine.database.transaction() as connection:
+        no = StrayRefusal("sms", number)
+        await hold(connection, engine.intake.digests, no, datetime.now(UTC))
+        beside.create_task(with_numbers(api, anna=number))
+        await eventually(waits)
+    assert await allows(api, "anna") is False
+
+
+async def test_what_is_held_for_an_address_goes_with_the_player_who_has_it(api: Api) -> None:
+    number = number_of(api)
+    await with_numbers(api, anna=number)
+    assert (await texts_us(api, number, "STOP")).status_code == 200
+    assert len(await rows(api.engine.database, stray_refusals, brand=api.brand)) == 1
+    officer = await api.client("players:erase", name="officer")
+    assert (await officer.delete("/v1/players/anna?ground=objection&reference=T-1")).status_code == 202
+    assert await rows(api.engine.database, stray_refusals, brand=api.brand) == []
+
+
+async def test_who_unsubscribes_from_a_mail_that_is_not_kept_any_more_says_no_now_and_later(api: Api) -> None:
+    await with_numbers(api, anna=number_of(api))
+    address = f"{api.brand}@synthetic.example"
+    await happens(api, "anna", ProfileUpdated, changed={"email": address})
+    gone = about(f"of/another/{api.brand}", "unsubscribe", email=address.upper())
+    assert (await tells_mail(api, gone)).status_code == 204
+    assert await allows(api, "anna", "email") is False
+    await with_numbers(api, oleh=f"{number_of(api)}2")
+    assert await allows(api, "oleh", "email") is True
+    await happens(api, "oleh", ProfileUpdated, changed={"email": f" {address}"})
+    assert await allows(api, "oleh", "email") is False
+
+
+async def test_an_sms_that_is_not_kept_any_more_and_met_a_stop_is_a_no_of_its_number(api: Api) -> None:
+    number = number_of(api)
+    await api.key("players:read")
+    said = {"MessageSid": f"SM-{api.brand}", "MessageStatus": "failed", "ErrorCode": "21610", "To": number}
+    assert (await tells_sms(api, f"of/another/{api.brand}", **said)).status_code == 204
+    await with_numbers(api, anna=number)
+    assert await allows(api, "anna") is False

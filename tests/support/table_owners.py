@@ -77,6 +77,7 @@ OWNERS = {
     "sessions": "activities/console_sessions.py",
     "task_drafts": "activities/task_drafts.py",
     "stray_texts": "activities/stray_texts.py",
+    "stray_refusals": "activities/intake/stray_refusals.py",
     "player_hosts": "activities/player_hosts.py",
     "player_notes": "activities/player_notes.py",
 }

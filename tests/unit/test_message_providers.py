@@ -108,8 +108,10 @@ class TestSms:
         ],
     )
     def test_its_words_are_ours(self, form: dict[str, str], status: str, why: str | None) -> None:
-        told = sms_status("run/send:a#1/sms", {"MessageSid": "SM1", **form})
-        assert told == StatusTold(f"SM1/{status}", "run/send:a#1/sms", status, None, why)
+        told = sms_status("run/send:a#1/sms", {"MessageSid": "SM1", "To": "+380501234567", **form})
+        assert told == StatusTold(
+            f"SM1/{status}", "run/send:a#1/sms", status, None, why, channel="sms", address="+380501234567"
+        )
 
     @pytest.mark.parametrize(
         "form", [{}, {"MessageStatus": "delivered"}, {"MessageSid": "SM1", "MessageStatus": "odd"}]

@@ -10,7 +10,9 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import Counter
 from sqlalchemy import select
 
-from activities.player_lookups import players_with_number
+from activities.intake import stray_refusals
+from activities.intake.stray_refusals import StrayRefusal
+from activities.player_lookups import players_with_mail, players_with_number
 from activities.stray_texts import StrayText, keep_stray
 from activities.tables import messages
 from api.database import in_time
@@ -19,8 +21,10 @@ from api.events import COMMIT_TIMEOUT
 from api.integrations.message_providers.signatures import SendGridSignature, is_twilios
 from api.integrations.message_providers.words import StatusTold, TextReceived, mail_events, sms_status, text_received
 from api.problems import Problem, busy, documented
+from workflows.channels import Channel
 from workflows.events import ConsentChanged, Event, MessageReceived, MessageStatus
 from workflows.json_object import JsonObject
+from workflows.player_state.consents import WITHDRAWING
 from workflows.player_state.stop_words import is_stop_word
 
 router = APIRouter(prefix="/v1/integrations", tags=["messages"])
@@ -80,7 +84,7 @@ async def take_text(request: Request, engine: EngineOf) -> Response:
     """A text that a player sent to a number of ours, as Twilio tells it. One that says STOP is in force when answered.
 
     It is every player's who has the number, in each brand: all of them are written to from it. From a number that
-    nobody has it is kept for people to look at.
+    nobody has it is kept for people to look at. STOP is held for whoever gets the number later.
     """
     form = await _signed_form(request, engine, TEXTS_PATH)
     if (received := text_received(form)) is not None:
@@ -108,6 +112,9 @@ async def _keep_text(engine: ApiEngine, received: TextReceived) -> None:
     """Have a text be an event of each player it is from. What takes a consent back is never put off."""
     now = engine.clock()
     async with engine.pools.protection.transaction() as connection:
+        if received.stops:
+            no = StrayRefusal(received.channel, received.number)
+            await stray_refusals.hold(connection, engine.intake.digests, no, now)
         senders = await players_with_number(connection, received.number)
         if not senders:
             stray = StrayText(received.id, received.channel, received.number, received.text, received.stops, now)
@@ -127,9 +134,13 @@ def _said(received: TextReceived, player_id: str, now: datetime) -> list[Event]:
     events: list[Event] = [MessageReceived.model_validate(told)]
     if received.stops and not is_stop_word(received.text):
         # A stop word of the provider's own, which we do not know.
-        no = common | {"event_id": f"{received.id}/{player_id}/stop", "opted_in": False, "source": "stop_word"}
-        events.append(ConsentChanged.model_validate(no))
+        events.append(_no(SOURCES[TEXTS_PATH], received.id, player_id, received.channel, now))
     return events
+
+
+def _no(source: str, name: str, player_id: str, channel: Channel, now: datetime) -> ConsentChanged:
+    said = {"event_id": f"{name}/{player_id}/stop", "event_source": source, "occurred_at": now}
+    return ConsentChanged.model_validate(said | {"channel": channel, "opted_in": False, "source": "stop_word"})
 
 
 def _unsigned() -> Problem:
@@ -149,8 +160,22 @@ async def _keep(engine: ApiEngine, source: str, told: Sequence[StatusTold]) -> N
     for one in told:
         if (row := rows.get(one.message_id)) is not None:
             by_brand.setdefault(row.brand, []).append((row.player_id, _event(one, source, row, now)))
+    for one in told:
+        if one.message_id not in rows and one.status in WITHDRAWING and one.address:
+            for brand, player_id in await _who_refuses(engine, one, now):
+                by_brand.setdefault(brand, []).append((player_id, _no(source, one.id, player_id, one.channel, now)))
     for brand, events in sorted(by_brand.items()):
         await in_time(engine.intake.ingest(brand, events, now), COMMIT_TIMEOUT)
+
+
+async def _who_refuses(engine: ApiEngine, told: StatusTold, now: datetime) -> list[tuple[str, str]]:
+    """Who has the address that wants no more of a message which is not kept any more; it is held for who comes."""
+    async with engine.pools.protection.transaction() as connection:
+        no = StrayRefusal(told.channel, told.address)
+        await stray_refusals.hold(connection, engine.intake.digests, no, now)
+        if told.channel == "email":
+            return await players_with_mail(connection, told.address)
+        return await players_with_number(connection, told.address)
 
 
 def _event(told: StatusTold, source: str, row: Any, now: datetime) -> MessageStatus:

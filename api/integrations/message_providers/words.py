@@ -1,7 +1,7 @@
 """Providers' words about a message as `message.status` says them. Pure."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -49,6 +49,9 @@ class StatusTold:
     why: str | None = None
     #: Whether no person did it: a mail program that loads every picture.
     machine: bool = False
+    #: On which channel it is told, and the address it was for; none where it does not say.
+    channel: Channel = "email"
+    address: str = field(default="", repr=False)
 
 
 def mail_events(items: Iterable[Any]) -> list[StatusTold]:
@@ -62,7 +65,9 @@ def _mail_event(item: Mapping[str, Any]) -> StatusTold | None:
         return None
     hard = status == "bounced" and item.get("type") != "blocked"
     at, why, machine = _instant(item.get("timestamp")), "hard" if hard else None, item.get("sg_machine_open") is True
-    return StatusTold(name[:255], key[:255], status, at, why, machine)
+    address = item.get("email")
+    told = StatusTold(name[:255], key[:255], status, at, why, machine)
+    return replace(told, address=address) if isinstance(address, str) else told
 
 
 def _instant(seconds: object) -> datetime | None:
@@ -78,7 +83,9 @@ def sms_status(key: str, form: Mapping[str, str]) -> StatusTold | None:
     sid = form.get("MessageSid", "")
     if status is None or not sid or not key:
         return None
-    return StatusTold(f"{sid}/{status}"[:255], key[:255], status, why="hard" if code in _NO_NUMBER else None)
+    channel, number = _channel_of(form.get("To", "").strip())
+    why = "hard" if code in _NO_NUMBER else None
+    return StatusTold(f"{sid}/{status}"[:255], key[:255], status, why=why, channel=channel, address=number)
 
 
 @dataclass(frozen=True)
