@@ -38,7 +38,7 @@ from activities.settings import Settings, settings_from
 from activities.temporal_client import client_options, connect, metrics_runtime, worker_deployment
 from activities.temporal_credentials import WrongSetting, keep_credentials
 from workflows.background.bulk_job import BulkJobWorkflow
-from workflows.background.reconcile_and_rearm import MAINTENANCE_WORKFLOWS, ErasePlayers, RetainRecords
+from workflows.background.maintenance import MAINTENANCE_WORKFLOWS, ErasePlayers, RetainRecords
 from workflows.background.take_figures import FIGURE_WORKFLOWS
 from workflows.background.telling_people import TellPeople
 from workflows.background.tournament_run import TournamentWorkflow
@@ -138,8 +138,8 @@ def maintenance_worker(client: Client, engine: WorkerEngine) -> Worker:
             engine.forgetting.erase,
             engine.telling.tell,
             *engine.bulk_jobs.activities,
-            engine.tournaments.close,
-            engine.tournaments.pay,
+            engine.tournament_closing.close,
+            engine.tournament_closing.pay,
             *engine.figure_reports.activities,
             engine.changes.find,
         ],
@@ -212,7 +212,7 @@ async def _work(
         if role in {"all", "dispatcher"}:
             group.create_task(engine.dispatcher(client).run(stop))
             group.create_task(engine.bulk_jobs.watch(client, stop))
-            group.create_task(engine.tournaments.watch(client, stop))
+            group.create_task(engine.tournament_opening.watch(client, stop))
             group.create_task(engine.problems.watch(client, stop))
             group.create_task(engine.gauges.watch(stop))
             group.create_task(engine.followers.run(stop))

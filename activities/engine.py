@@ -31,17 +31,18 @@ from activities.loops.double_search import DoubleSearch
 from activities.loops.enrolment import Enrolments
 from activities.loops.figure_reports import FigureReports
 from activities.loops.journey_jobs import HeldRuns, RunStops
+from activities.loops.maintenance import Maintenance
 from activities.loops.migration import RunMoves
 from activities.loops.nightly_retention import Forgetting
 from activities.loops.prize_payments import PrizePayments
 from activities.loops.raffle_drawing import RaffleDrawing
-from activities.loops.reconcile_and_rearm import Maintenance
 from activities.loops.reconcile_runs import RunReconciliation
 from activities.loops.shadow_stops import ShadowStops
 from activities.loops.shop_settlement import ShopSettlement
 from activities.loops.sweeper import Sweeper
 from activities.loops.telling_people import TellingPeople
-from activities.loops.tournament_work import TournamentWork
+from activities.loops.tournament_closing import TournamentClosing
+from activities.loops.tournament_opening import TournamentOpening
 from activities.messages import Messages
 from activities.outgoing.signing_secrets import SigningSecrets
 from activities.outgoing.webhook_dispatcher import WebhookDispatcher
@@ -209,7 +210,8 @@ class WorkerEngine(Engine):
     reconciliation: RunReconciliation
     forgetting: Forgetting
     bulk_jobs: BulkJobs
-    tournaments: TournamentWork
+    tournament_opening: TournamentOpening
+    tournament_closing: TournamentClosing
     problems: RunProblems
     gauges: RunGauges
     followers: Followers
@@ -337,7 +339,8 @@ async def worker_engine(
             ),
             reconciliation=RunReconciliation(database, core.intake, clock, rate=settings.reconcile_rate),
             bulk_jobs=_bulk_jobs(core),
-            tournaments=TournamentWork(database, core.intake, policies, clock),
+            tournament_opening=TournamentOpening(database, core.intake.rules, clock),
+            tournament_closing=TournamentClosing(database, core.intake, policies, clock),
             problems=RunProblems(database, clock, deployment=settings.deployment_name),
             gauges=RunGauges(database, clock),
             followers=_followers(settings, stack),

@@ -73,9 +73,9 @@ async def _final(engine: WorkerEngine, entries: int, number: int) -> float:
     began = time.perf_counter()
     async with engine.database.transaction() as connection:
         await close_to_scores(connection, board, engine.clock())
-    assert (await engine.tournaments.write_places(board)).more
+    assert (await engine.tournament_closing.write_places(board)).more
     ranked = time.perf_counter() - began
-    while await engine.tournaments.pay_page(board):
+    while await engine.tournament_closing.pay_page(board):
         pass
     took = time.perf_counter() - began
     async with engine.database.reading() as connection:

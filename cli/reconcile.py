@@ -11,7 +11,7 @@ from cli._console import fail, say
 from cli._environment import open_database, run_on_database, settings
 
 if TYPE_CHECKING:
-    from workflows.background.reconcile_and_rearm import ComparedRuns
+    from workflows.background.maintenance import ComparedRuns
 
 
 def reconcile(

@@ -23,7 +23,7 @@ from activities.clock import Clock
 from activities.database import Database
 from activities.figures.followers import EVENTS, JOURNEYS, cursor_of
 from activities.found_changes import FoundChange, list_changes, note_changes, note_told
-from activities.loops.reconcile_and_rearm import heartbeating
+from activities.loops.maintenance import heartbeating
 from activities.player_rows import lock_state
 from activities.providers.adapter import Adapter, OutgoingMessage
 from activities.settings import Settings

@@ -10,8 +10,8 @@ from activities.database import Database
 from activities.double_reviews import close_needless, join_answered, open_tasks
 from activities.intake.intake import Intake
 from activities.likely_doubles import find_doubles
-from activities.loops.reconcile_and_rearm import heartbeating
-from workflows.background.reconcile_and_rearm import FIND_DOUBLES, PlayerShare
+from activities.loops.maintenance import heartbeating
+from workflows.background.maintenance import FIND_DOUBLES, PlayerShare
 
 DOUBLES = Counter("journeys_likely_doubles_total", "Tasks about accounts that are likely one person's.", ["became"])
 

@@ -26,10 +26,10 @@ from activities.experiment_rows import (
     stop_arm,
 )
 from activities.intake.intake import Intake
-from activities.loops.reconcile_and_rearm import heartbeating
+from activities.loops.maintenance import heartbeating
 from activities.step_log import record_steps
 from learning.experiment_findings import ExperimentFindings, findings, share_of_plan
-from workflows.background.reconcile_and_rearm import WATCH, WatchedExperiments
+from workflows.background.maintenance import WATCH, WatchedExperiments
 from workflows.effects import EffectInput
 from workflows.experiments import Experiment
 

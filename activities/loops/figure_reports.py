@@ -16,7 +16,7 @@ from activities.figures.figure_taking import FigureTaking, House
 from activities.figures.followers import close_day
 from activities.figures.journey_effects import journey_effects
 from activities.found_changes import list_changes
-from activities.loops.reconcile_and_rearm import heartbeating
+from activities.loops.maintenance import heartbeating
 from activities.providers.adapter import Adapter, OutgoingMessage
 from activities.settings import Settings
 from content.figure_report import FigureReport, report_html, report_text

@@ -25,7 +25,7 @@ from temporalio.client import (
 
 from activities.deployment_names import queue_in, workflow_in
 from activities.settings import MAINTENANCE_QUEUE, RETENTION_QUEUE
-from workflows.background.reconcile_and_rearm import (
+from workflows.background.maintenance import (
     DOUBLES_LIMIT,
     ERASE_LIMIT,
     LEARN_LIMIT,

@@ -6,10 +6,10 @@ from temporalio.exceptions import ApplicationError
 
 from activities.database import Database
 from activities.erasures import erase_due
-from activities.loops.reconcile_and_rearm import heartbeating
+from activities.loops.maintenance import heartbeating
 from activities.retention import retain
 from activities.settings import Settings
-from workflows.background.reconcile_and_rearm import ERASE, RETAIN
+from workflows.background.maintenance import ERASE, RETAIN
 
 FORGOTTEN = Counter("journeys_forgotten_rows_total", "Rows that retention has deleted.", ["table"])
 RECORDS_GONE = Counter(

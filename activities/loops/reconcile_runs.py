@@ -19,14 +19,14 @@ from temporalio.service import RPCError
 from activities.clock import Clock
 from activities.database import Database
 from activities.intake.intake import Intake
-from activities.loops.reconcile_and_rearm import heartbeating
+from activities.loops.maintenance import heartbeating
 from activities.run_delivery.dead_letters import has_untried_start
 from activities.run_delivery.deliveries import begin_again, is_start_waiting
 from activities.run_delivery.temporal_runs import InTemporal, Standing, concerns_everybody, look_at
 from activities.run_effects import end_run
 from activities.runs import CheckedRun, active_among, check_again, check_all, due_for_check, is_active
 from activities.step_log import has_steps, record_steps
-from workflows.background.reconcile_and_rearm import RECONCILE_RUNS, ComparedRuns
+from workflows.background.maintenance import RECONCILE_RUNS, ComparedRuns
 from workflows.effects import RUN_OVER, EffectInput, End
 
 logger = logging.getLogger(__name__)

@@ -19,14 +19,14 @@ from temporalio import activity
 from activities.clock import Clock
 from activities.database import Database
 from activities.intake.intake import Intake
-from activities.loops.reconcile_and_rearm import heartbeating
+from activities.loops.maintenance import heartbeating
 from activities.own_process import in_own_process
 from activities.score_models import ModelRow, ModelState, champion, keep_model, list_models, note_scored, retire
 from learning.churn import ChurnModel, learn_churn
 from learning.churn_features import WINDOW, PastDeposit
 from learning.differences import NoNumber
 from learning.judging_scores import DRIFT_TOO_LARGE
-from workflows.background.reconcile_and_rearm import LEARN, SCORE, LearnedScores, ScoredPlayers
+from workflows.background.maintenance import LEARN, SCORE, LearnedScores, ScoredPlayers
 from workflows.events import DepositApproved, Event, ScoreChanged
 from workflows.scores import CHURN, SOURCE
 

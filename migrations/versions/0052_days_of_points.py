@@ -34,13 +34,18 @@ def upgrade() -> None:
     )
     # A month that is made meanwhile has it from the beginning; the others get it beside the work.
     with op.get_context().autocommit_block():
-        op.execute("SET lock_timeout = '5s'")
-        op.execute(f"CREATE INDEX IF NOT EXISTS {INDEX} ON ONLY point_transfers USING brin (at)")
-        op.execute("RESET lock_timeout")
+        in_a_hurry(f"CREATE INDEX IF NOT EXISTS {INDEX} ON ONLY point_transfers USING brin (at)")
         for month in op.get_bind().scalars(MONTHS_LEFT, {"index": INDEX}).all():
-            op.execute(f"DROP INDEX IF EXISTS {month}_moments")
+            in_a_hurry(f"DROP INDEX IF EXISTS {month}_moments")
             op.execute(f"CREATE INDEX CONCURRENTLY {month}_moments ON {month} USING brin (at)")
-            op.execute(f"ALTER INDEX {INDEX} ATTACH PARTITION {month}_moments")
+            in_a_hurry(f"ALTER INDEX {INDEX} ATTACH PARTITION {month}_moments")
+
+
+def in_a_hurry(statement: str) -> None:
+    """Do it without waiting long for a lock: whoever comes after it would wait behind it."""
+    op.execute("SET lock_timeout = '5s'")
+    op.execute(statement)
+    op.execute("RESET lock_timeout")
 
 
 def downgrade() -> None:

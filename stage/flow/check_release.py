@@ -34,7 +34,7 @@ from temporalio.worker import (
 from content.run_shapes import Sample
 from stage.errors import StageError
 from workflows.background.bulk_job import BulkJobWorkflow
-from workflows.background.reconcile_and_rearm import MAINTENANCE_WORKFLOWS
+from workflows.background.maintenance import MAINTENANCE_WORKFLOWS
 from workflows.declaration import Journey
 from workflows.temporal_internals import (
     WorkflowActivation,

@@ -20,7 +20,7 @@ from activities.tasks import complete_alone
 from tests.support.api_client import Api, serving
 from tests.support.engine import connected, rows
 from tests.support.servers import owners
-from workflows.background.reconcile_and_rearm import PlayerShare
+from workflows.background.maintenance import PlayerShare
 from workflows.events import PlayerRegistered
 
 CANARY = "Kanarienvogel shares a flat with his brother"

@@ -11,7 +11,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.database import Database
-from activities.loops.reconcile_and_rearm import Maintenance
+from activities.loops.maintenance import Maintenance
 from activities.loops.sweeper import KNOWN_ELSEWHERE, Sweeper
 from activities.processes import BEAT, SILENCE, Knowledge, Processes
 from activities.retention import retain

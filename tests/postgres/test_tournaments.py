@@ -68,8 +68,8 @@ async def test_a_close_ranks_everybody_and_pays_each_place_once(house: House) ->
     (spins,) = await rows(house.engine.database, grants, player_id=players[0])
     assert (spins["kind"], spins["status"], spins["step"]) == ("free_spins", "reserved", "place:4")
     before = await rows(house.engine.database, standings, board=board)
-    await house.engine.tournaments.write_places(board)
-    assert not await house.engine.tournaments.pay_page(board)
+    await house.engine.tournament_closing.write_places(board)
+    assert not await house.engine.tournament_closing.pay_page(board)
     assert await rows(house.engine.database, standings, board=board) == before, "after the close nothing changes"
     winner = players[-1]
     told = await rows(house.engine.database, events, player_id=winner, type="loyalty.tournament_result")
@@ -81,7 +81,7 @@ async def test_a_close_ranks_everybody_and_pays_each_place_once(house: House) ->
 async def test_case_32_a_finalizer_that_dies_half_way_is_followed_by_another_and_nobody_is_paid_twice(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("activities.loops.tournament_work.PAGE", 1)
+    monkeypatch.setattr("activities.loops.tournament_closing.PAGE", 1)
     players = await house.joins("a", "b", "c")
     board = await house.opens()
     for number, one in enumerate(players):
@@ -90,7 +90,7 @@ async def test_case_32_a_finalizer_that_dies_half_way_is_followed_by_another_and
     async with house.engine.database.reading() as connection:
         row = await read_tournament(connection, board)
     assert row is not None
-    work = house.engine.tournaments
+    work = house.engine.tournament_closing
     closed = await asyncio.gather(*(work.close_now(row.run_input) for _ in range(3)))
     assert {one.more for one in closed} == {True}
     dying = asyncio.create_task(work.pay_page(board))
@@ -128,7 +128,7 @@ async def test_case_32_a_score_that_is_under_way_while_it_closes_is_before_the_c
     async with database.reading() as connection:
         row = await read_tournament(connection, board)
     assert row is not None
-    closing = asyncio.create_task(house.engine.tournaments.close_now(row.run_input))
+    closing = asyncio.create_task(house.engine.tournament_closing.close_now(row.run_input))
 
     async def closed() -> bool:
         return await house.state(board) == "closing"
@@ -175,9 +175,9 @@ async def test_case_18_and_i30_who_is_excluded_between_the_close_and_the_prize_g
     async with house.engine.database.reading() as connection:
         row = await read_tournament(connection, board)
     assert row is not None
-    await house.engine.tournaments.close_now(row.run_input)
+    await house.engine.tournament_closing.close_now(row.run_input)
     await house.casino.happens(a, ExclusionSet, kind="self_exclusion", until=None)
-    while await house.engine.tournaments.pay_page(board):
+    while await house.engine.tournament_closing.pay_page(board):
         pass
     assert [await house.points_of(one) for one in (a, b, c)] == [0, 100, 100], "the place stays empty"
     assert (await house.standing(a, at=played))["outcome"] == "withheld:place_lost"
@@ -254,14 +254,14 @@ async def test_i30_an_erased_player_is_on_no_board_from_the_request_on(house: Ho
 async def test_a_row_or_a_rule_that_raises_costs_nobody_else_a_prize(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from activities.loops import tournament_work
+    from activities.loops import tournament_closing
 
     a, b = await house.joins("a", "b")
     board = await house.opens()
     await house.plays(a, 2_000)
     await house.plays(b, 1_000)
     played = house.now
-    page = tournament_work._Page
+    page = tournament_closing._Page
     decide = page.decide
 
     def broken(self: Any, players: Any, player_id: str, *rest: Any, **more: Any) -> None:
@@ -391,8 +391,8 @@ async def test_instances_open_by_themselves_for_brands_with_a_key(house: House) 
         "VALUES (:id, 'acme', 'k', :id, ARRAY['admin'], now()) ON CONFLICT DO NOTHING",
         id=secrets.token_hex(4),
     )
-    await house.engine.tournaments.open_due()
-    await house.engine.tournaments.open_due()
+    await house.engine.tournament_opening.open_due()
+    await house.engine.tournament_opening.open_due()
     async with house.engine.database.reading() as connection:
         found = (
             await connection.execute(

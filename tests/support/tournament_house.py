@@ -64,8 +64,8 @@ class House:
         async with self.engine.database.reading() as connection:
             row = await read_tournament(connection, board)
         assert row is not None
-        await self.engine.tournaments.close_now(row.run_input)
-        while await self.engine.tournaments.pay_page(board):
+        await self.engine.tournament_closing.close_now(row.run_input)
+        while await self.engine.tournament_closing.pay_page(board):
             pass
 
     async def points_of(self, player: str) -> int:

@@ -19,8 +19,8 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 
 from activities.engine import WorkerEngine, worker_engine
 from activities.erasures import ErasureRequest, request_erasure
+from activities.loops.maintenance import Maintenance
 from activities.loops.maintenance_schedules import SCHEDULES, keep_schedules
-from activities.loops.reconcile_and_rearm import Maintenance
 from activities.processes import Processes
 from activities.settings import Settings
 from activities.tables import erasures, event_ids, grants, jobs, players
@@ -30,7 +30,7 @@ from tests.support.engine import SECRET, execute, rows
 from tests.support.machine import eventually, within
 from tests.support.servers import LocalBonusEngine, running
 from worker import maintenance_worker, retention_worker
-from workflows.background.reconcile_and_rearm import Rearmed
+from workflows.background.maintenance import Rearmed
 from workflows.player_state.state import PlayerState
 from workflows.rules.index import RuleIndex
 

@@ -24,7 +24,7 @@ from tests.support.engine import BRAND, NOON, Casino, Row, connected, execute, r
 from tests.support.exactness import JOURNEYS, Line
 from tests.support.machine import eventually
 from workflows import DepositApproved, ExclusionSet, SessionLogin
-from workflows.background.reconcile_and_rearm import ComparedRuns
+from workflows.background.maintenance import ComparedRuns
 from workflows.effects import End, Mark
 from workflows.run_protocol import RunInput
 from workflows.source.journey_loading import Registry

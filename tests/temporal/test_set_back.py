@@ -22,7 +22,7 @@ from activities.tables import dead_letters, deliveries, players, runs
 from tests.support.engine import BRAND, NOON, Casino, connected, execute, rows, run_of
 from tests.support.exactness import JOURNEYS, heard_in_temporal
 from workflows import DepositApproved, ExclusionSet, SessionLogin, days
-from workflows.background.reconcile_and_rearm import ComparedRuns
+from workflows.background.maintenance import ComparedRuns
 from workflows.effects import RUN_OVER
 from workflows.run_protocol import DELIVER, DeliveryBatch, RunInput
 from workflows.source.journey_loading import Registry

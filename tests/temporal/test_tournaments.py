@@ -16,7 +16,7 @@ from temporalio.worker import (
 )
 
 from activities.engine import WorkerEngine, worker_engine
-from activities.loops.tournament_work import ASK_AGAIN_S, Pauses, TournamentWork, wake_cancelled
+from activities.loops.tournament_opening import ASK_AGAIN_S, TournamentOpening, wake_cancelled
 from activities.settings import MAINTENANCE_QUEUE, Settings
 from activities.tables import point_transfers, standings, tournaments
 from activities.tournaments import end_tournament
@@ -81,7 +81,7 @@ async def working(client: Client, engine: WorkerEngine, death: Death) -> AsyncIt
         client,
         task_queue=MAINTENANCE_QUEUE,
         workflows=[TournamentWorkflow],
-        activities=[engine.tournaments.close, engine.tournaments.pay],
+        activities=[engine.tournament_closing.close, engine.tournament_closing.pay],
         workflow_runner=runner(),
         interceptors=[death],
         max_cached_workflows=0,
@@ -127,10 +127,10 @@ async def an_instance(engine: WorkerEngine, *, lasts: float) -> tuple[str, int]:
 async def test_its_worker_dies_in_every_phase_and_each_prize_is_paid_once(
     temporal: Client, engine: WorkerEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("activities.loops.tournament_work.PAGE", 1)
+    monkeypatch.setattr("activities.loops.tournament_closing.PAGE", 1)
     instance, board = await an_instance(engine, lasts=2.5)
-    await engine.tournaments.start_due(temporal)
-    await engine.tournaments.start_due(temporal)
+    await engine.tournament_opening.start_due(temporal)
+    await engine.tournament_opening.start_due(temporal)
     handle, death = temporal.get_workflow_handle(run_of(BRAND, instance)), Death()
 
     async def phase() -> str:
@@ -168,7 +168,7 @@ async def test_a_cancelled_instance_ends_at_once_and_one_that_somebody_ended_in_
 ) -> None:
     instance, board = await an_instance(engine, lasts=3600)
     timer = HeldTimer()
-    work = TournamentWork(engine.database, engine.intake, engine.policies, engine.clock, Pauses(timer))
+    work = TournamentOpening(engine.database, engine.intake.rules, engine.clock, timer)
     await work.start_due(temporal)
     handle = temporal.get_workflow_handle(run_of(BRAND, instance))
     await handle.terminate()

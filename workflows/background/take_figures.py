@@ -6,7 +6,7 @@ from typing import Final
 from temporalio import workflow
 from temporalio.common import RetryPolicy
 
-from workflows.background.reconcile_and_rearm import HEARTBEAT_TIMEOUT
+from workflows.background.maintenance import HEARTBEAT_TIMEOUT
 
 TAKE: Final = "take_figures"
 REPORT: Final = "send_report"

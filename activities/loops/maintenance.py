@@ -25,7 +25,7 @@ from activities.intake.locked_players import LockedPlayers
 from activities.loops.sweeper import for_each
 from activities.processes import Processes
 from activities.rewards import Grants
-from workflows.background.reconcile_and_rearm import (
+from workflows.background.maintenance import (
     COMPARE_GRANTS,
     HEARTBEAT_TIMEOUT,
     REARM,

@@ -10,7 +10,7 @@ from sqlalchemy import event, text
 
 from activities.engine import WorkerEngine
 from activities.leaderboards import EntryCounts
-from activities.loops.tournament_work import ASK_AGAIN_S, Pauses, TournamentWork
+from activities.loops.tournament_opening import ASK_AGAIN_S, TournamentOpening
 from activities.recent_counts import LASTS_S
 from activities.standings import first_places
 from activities.tables import grants, standings, tournaments
@@ -37,9 +37,9 @@ async def house(engine: WorkerEngine) -> House:
 async def test_an_exclusion_waits_for_no_other_page_of_places_and_whoever_follows_a_finalizer_goes_on(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("activities.loops.tournament_work.NUMBERED_AT_ONCE", 2)
+    monkeypatch.setattr("activities.loops.tournament_closing.NUMBERED_AT_ONCE", 2)
     players = await house.joins(*"abcdef")
-    board, work, database = await house.opens(), house.engine.tournaments, house.engine.database
+    board, work, database = await house.opens(), house.engine.tournament_closing, house.engine.database
     for number, one in enumerate(players):
         await house.plays(one, 4_000 - 500 * number)
     house.casino.clock.now = house.instance().cut
@@ -73,7 +73,7 @@ async def test_a_prize_of_money_is_earned_so_no_holdout_goes_without_and_the_boa
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held_out = PolicyBook(own=(policy("ours", since=date(2020, 1, 1), brand=BRAND, holdout=100),))
-    monkeypatch.setattr(house.engine.tournaments, "policies", held_out)
+    monkeypatch.setattr(house.engine.tournament_closing, "policies", held_out)
     monkeypatch.setattr(house.engine.grants, "policies", held_out)
     players = await house.joins("a", "b", "c", "d")
     board, instance = await house.opens(), house.instance().id
@@ -97,7 +97,7 @@ async def test_a_prize_of_money_is_earned_so_no_holdout_goes_without_and_the_boa
 async def test_what_was_opened_lately_is_not_opened_again_at_every_look(house: House) -> None:
     timer = HeldTimer()
     engine = house.engine
-    work = TournamentWork(engine.database, engine.intake, engine.policies, house.casino.clock, Pauses(timer))
+    work = TournamentOpening(engine.database, engine.intake.rules, house.casino.clock, timer)
     seen: list[str] = []
 
     def note(_c: object, _cursor: object, statement: str, *_: object) -> None:

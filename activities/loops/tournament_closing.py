@@ -1,4 +1,4 @@
-"""Opens tournaments when their time comes, closes them and pays their prizes: each step safe to repeat anywhere.
+"""Closes tournaments, writes their places and pays their prizes: each step safe to repeat anywhere.
 
 The workflow of an instance asks for these; what was done stands in Postgres, so a worker that dies at any point is
 followed by one that goes on.
@@ -7,19 +7,16 @@ followed by one that goes on.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
-from sqlalchemy import select, text
+from sqlalchemy import text
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
-from temporalio.client import Client
-from temporalio.common import WorkflowIDReusePolicy
-from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from activities import gate_decisions, gate_facts, standings
 from activities.clock import Clock
@@ -27,30 +24,23 @@ from activities.database import Database
 from activities.intake.intake import Intake
 from activities.intake.locked_elsewhere import PlayersLocked
 from activities.intake.locked_players import LockedPlayers
-from activities.loops.reconcile_and_rearm import heartbeating
-from activities.repeating import repeat
+from activities.loops.maintenance import heartbeating
 from activities.rewards import reserve_prize
-from activities.settings import MAINTENANCE_QUEUE
 from activities.standings import GRANTED
-from activities.tables import api_keys
 from activities.tournaments import (
     TOO_FEW,
     TournamentRow,
     begin_paying,
     close_to_scores,
     end_tournament,
-    open_instance,
     read_tournament,
-    under_way,
 )
 from workflows.background.tournament_run import (
     ATTEMPT_LIMIT,
-    CANCEL,
     CLOSE_TOURNAMENT,
     PAY_PRIZES,
     Payment,
     TournamentInput,
-    TournamentWorkflow,
 )
 from workflows.effects import EffectInput, Give
 from workflows.events import Event, TournamentResult
@@ -59,7 +49,6 @@ from workflows.gate.decision import Allowed, Refusal
 from workflows.gate.facts import GateFacts, GrantFacts
 from workflows.gate.policy_book import PolicyBook
 from workflows.loyalty.tournament_prizes import Due, prizes_due
-from workflows.loyalty.tournaments import Instance, Tournament, board_of, run_of
 from workflows.player_state.prizes import place_effect, prize_request
 
 logger = logging.getLogger(__name__)
@@ -68,18 +57,10 @@ logger = logging.getLogger(__name__)
 PAGE: Final = 100
 #: Players who are given their places in one transaction: who protects one of them waits for no more than these.
 NUMBERED_AT_ONCE: Final = 200
-#: How long before it opens an instance is known, and how often it is looked for what should be under way.
-AHEAD: Final = timedelta(hours=1)
-LOOK_EVERY_S: Final = 10.0
-#: After how long an instance that has a row, or a workflow, is asked for once more: somebody may have ended it by hand.
-ASK_AGAIN_S: Final = 300.0
-#: Instances that a worker looks back for when it starts: all of them may have been away for longer than one lasted.
-LOOK_BACK: Final = 31
 #: How often it is asked whether a writer from before the close is left, in seconds.
 ASK_EVERY_S: Final = 0.05
 #: How often it is asked whether the moment has come, where Temporal's clock was ahead of ours.
 WAIT_S: Final = 0.2
-RPC_LIMIT: Final = timedelta(seconds=5)
 #: What the gate hears of a prize that is a badge.
 BADGE: Final = "badge"
 # The world's, and not one player's: nothing is known of the page then, and it is done again.
@@ -94,25 +75,8 @@ class Pauses:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
-class AskedLately:
-    """What was asked for, and when: nothing is asked for again within some minutes."""
-
-    def __init__(self, timer: Callable[[], float]) -> None:
-        self.timer = timer
-        self._at: dict[int, float] = {}
-
-    def is_due(self, board: int) -> bool:
-        """Whether it was not asked for lately."""
-        return board not in self._at or self.timer() - self._at[board] > ASK_AGAIN_S
-
-    def note(self, boards: Iterable[int]) -> None:
-        """It is asked for; what was asked for long ago is forgotten."""
-        self._at = {board: at for board, at in self._at.items() if not self.is_due(board)}
-        self._at.update(dict.fromkeys(boards, self.timer()))
-
-
-class TournamentWork:
-    """What the workflows of tournaments ask for, and who sees to it that there are such workflows."""
+class TournamentClosing:
+    """What the workflow of an instance asks for when its time is over."""
 
     def __init__(
         self, database: Database, intake: Intake, policies: PolicyBook, clock: Clock, pauses: Pauses | None = None
@@ -122,11 +86,6 @@ class TournamentWork:
         self.policies = policies
         self.clock = clock
         self.pauses = pauses or Pauses()
-        #: Whether this process has looked for what ran out while nobody was here.
-        self._looked_back = False
-        #: When each instance was last opened, by its board, and started.
-        self._opened = AskedLately(self.pauses.timer)
-        self._started = AskedLately(self.pauses.timer)
 
     @activity.defn(name=CLOSE_TOURNAMENT)
     async def close(self, one: TournamentInput) -> Payment:
@@ -268,73 +227,11 @@ class TournamentWork:
             row = await read_tournament(connection, board)
         return row is None or row.state != "open"
 
-    # ---- who sees to it that there are workflows -----------------------------------------------
-
-    async def open_due(self) -> None:
-        """Have a row for each instance that is on or about to be, of every brand that has a key."""
-        declared = self.intake.rules.loyalty.tournaments.values()
-        if not declared:
-            return
-        now = self.clock()
-        wanted = [(one, known, played) for one in declared for known, played in self._known(one, now)]
-        async with self.database.transaction() as connection:
-            brands = (await connection.execute(select(api_keys.c.brand).distinct())).scalars().all()
-            asked = {
-                board: (brand, *of_one)
-                for brand in sorted(brands)
-                for of_one in wanted
-                if self._opened.is_due(board := board_of(brand, of_one[1].id))
-            }
-            for brand, one, known, played in asked.values():
-                await open_instance(connection, brand, one, known, played=played)
-        self._opened.note(asked)
-        self._looked_back = True
-
-    def _known(self, one: Tournament, now: datetime) -> Iterator[tuple[Instance, bool]]:
-        """The instances to be opened, and whether only where somebody has a standing in it."""
-        known = one.newest(now + AHEAD)
-        yield known, False
-        for _ in range(1 if self._looked_back else LOOK_BACK):
-            known = one.before(known)
-            yield known, True
-
-    async def start_due(self, client: Client) -> None:
-        """Have a workflow for each instance that is not over; one that somebody ended by hand begins again."""
-        async with self.database.reading() as connection:
-            rows = [row for row in await under_way(connection) if self._started.is_due(row.board)]
-        for row in rows:
-            try:
-                await client.start_workflow(
-                    TournamentWorkflow.run,
-                    row.run_input,
-                    id=run_of(row.brand, row.instance),
-                    task_queue=MAINTENANCE_QUEUE,
-                    id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-                    rpc_timeout=RPC_LIMIT,
-                )
-            except WorkflowAlreadyStartedError:
-                logger.debug("%s of %s has its workflow.", row.instance, row.brand)
-            self._started.note([row.board])
-
-    async def watch(self, client: Client, stop: asyncio.Event) -> None:
-        """Look again and again until told to stop."""
-
-        async def look() -> None:
-            await self.open_due()
-            await self.start_due(client)
-
-        await repeat(look, stop, every_s=LOOK_EVERY_S, what="looking after tournaments")
-
 
 async def _closing(connection: AsyncConnection, board: int) -> TournamentRow | None:
     """The instance, held until the transaction ends; None for one that is not being closed."""
     row = await read_tournament(connection, board, lock=True)
     return row if row is not None and row.state == "closing" else None
-
-
-async def wake_cancelled(client: Client, brand: str, instance: str) -> None:
-    """Have the workflow of a cancelled instance look at once. Raises what the client raises when Temporal is away."""
-    await client.get_workflow_handle(run_of(brand, instance)).signal(CANCEL, rpc_timeout=RPC_LIMIT)
 
 
 class _Page:
