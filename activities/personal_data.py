@@ -11,7 +11,7 @@ from typing import Final, Literal
 from sqlalchemy import TextClause
 
 from activities import messages, player_notes, shadows, standings, step_log, task_drafts, tasks
-from activities.intake import decision_writes, failed_events
+from activities.intake import decision_writes, device_owners, failed_events
 from activities.loops import enrolment
 from activities.outgoing import webhook_queue
 from activities.run_delivery import dead_letters
@@ -128,6 +128,9 @@ PERSONAL_DATA: Final[Mapping[str, TableData]] = {
         personal="number text",
         pseudonymous="id channel stops received_at",
         player="",
+    ),
+    "device_owners": TableData(
+        "deleted", pseudonymous="device player_id since", none="brand", erase=(device_owners.ERASE,)
     ),
     "stray_refusals": TableData(
         "deleted with the answer, for the player's addresses; else gone after 1,100 days",

@@ -24,3 +24,13 @@ stray_refusals = Table(
     instant("said_at", nullable=False),
     Index("ix_stray_refusals_said_at", "said_at"),
 )
+
+# Whose a device is that push messages go to, by the name that profiles have for its token.
+device_owners = Table(
+    "device_owners",
+    metadata,
+    *(Column(name, Text, primary_key=True) for name in ("brand", "device")),
+    Column("player_id", Text, nullable=False),
+    instant("since", nullable=False),
+    Index("ix_device_owners_player", "brand", "player_id"),
+)

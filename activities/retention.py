@@ -104,6 +104,7 @@ RETENTION: Final[Mapping[str, Retention]] = {
         (messages.FORGET,),
     ),
     "stray_texts": Retention("texts from numbers that no player has", timedelta(days=30), (stray_texts.FORGET,)),
+    "device_owners": Retention("a row a device, until it is removed"),
     "stray_refusals": Retention(
         "a No from an address that no player had", stray_refusals.KEPT_FOR, (stray_refusals.FORGET,)
     ),

@@ -64,6 +64,7 @@ work_profiles, absences = people_tables.work_profiles, people_tables.absences
 erasures, suppressions = privacy_tables.erasures, privacy_tables.suppressions
 stray_texts = reach_tables.stray_texts
 stray_refusals = reach_tables.stray_refusals
+device_owners = reach_tables.device_owners
 webhook_subscriptions = outgoing_tables.webhook_subscriptions
 outgoing_events = outgoing_tables.outgoing_events
 webhook_deliveries = outgoing_tables.webhook_deliveries

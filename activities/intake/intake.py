@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities.database import Database, DatabaseUnreachable
 from activities.event_loop_turns import Precedence, in_turns
 from activities.identity_digests import UNKEYED, IdentityDigests
-from activities.intake import stray_refusals
+from activities.intake import device_owners, stray_refusals
 from activities.intake.admission import AdmissionQueue, AdmissionTimeout
 from activities.intake.backpressure import LATER, Pressure, protects
 from activities.intake.decision_announcements import of_decisions, of_facts
@@ -305,7 +305,8 @@ class Intake:
                         protect_group(self.groups, brand, player_id, event, together, now, mode)
                     policies = self.self_exclusion_minimum.policies
                     held = await stray_refusals.due(connection, self.digests, brand, players.profiles, now)
-                    await self.tell_all(connection, players, held, now, mode=mode)
+                    gone = await device_owners.let_go(connection, brand, players)
+                    await self.tell_all(connection, players, [*held, *gone], now, mode=mode)
                     await open_deposit_checks(connection, brand, new, players, policies, now, mode)
                     announce(connection, *of_facts(brand, [*new, *held], now, mode))
         if len(self._known_players) > MAX_KNOWN_PLAYERS:

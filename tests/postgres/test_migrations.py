@@ -1,6 +1,7 @@
 """The migrations and the tables say the same."""
 
 import asyncio
+import json
 import os
 import sys
 
@@ -59,3 +60,24 @@ async def test_0040_is_begun_again_where_it_was_cut_off_before_its_index(postgre
         assert connection.scalar(text("SELECT to_regclass('ix_spins_given')")) is not None
     engine.dispose()
     await postgres.drop_database("cut_off")
+
+
+async def test_0055_gives_a_device_that_players_share_to_who_registered_it_last(postgres: Postgres) -> None:
+    database = url_of(await postgres.create_database("shared"))
+    await asyncio.to_thread(migrate, database, "0054")
+    engine = create_engine(database)
+    put = text(
+        "INSERT INTO players (brand, id, state, profile) VALUES ('acme', :id, CAST(:state AS jsonb), "
+        '\'{"email": "a@b.c", "push/abc": "a-token"}\')'
+    )
+    with engine.begin() as connection:
+        for player, told in (("anna", 7_000_000), ("oleh", 9_000_000), ("ivan", -8_000_000)):
+            connection.execute(put, {"id": player, "state": json.dumps({"told": {"push/abc": told}})})
+    await asyncio.to_thread(migrate, database, "0055")
+    with engine.connect() as connection:
+        (owner,) = connection.execute(text("SELECT player_id, extract(epoch FROM since) FROM device_owners"))
+        left = connection.execute(text("SELECT id FROM players WHERE profile ? 'push/abc'")).scalars().all()
+        mails = connection.scalar(text("SELECT count(*) FROM players WHERE profile ? 'email'"))
+    assert (owner.player_id, float(owner[1]), left, mails) == ("oleh", 9.0, ["oleh"], 3)
+    engine.dispose()
+    await postgres.drop_database("shared")

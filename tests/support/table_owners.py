@@ -78,6 +78,7 @@ OWNERS = {
     "task_drafts": "activities/task_drafts.py",
     "stray_texts": "activities/stray_texts.py",
     "stray_refusals": "activities/intake/stray_refusals.py",
+    "device_owners": "activities/intake/device_owners.py",
     "player_hosts": "activities/player_hosts.py",
     "player_notes": "activities/player_notes.py",
 }

@@ -160,7 +160,8 @@ class DeviceRegistered(
 
     Where push goes to an API of devices (`PUSH_API_URL`) it goes to each of the player's, the newest 20. A gateway
     knows the devices itself, and needs no such event. Tell `player.device_removed` when the player logs out: what they
-    get would be read by whoever uses the device next.
+    get would be read by whoever uses the device next. A token that is registered for another player of the brand is
+    theirs from then on, and we tell the removal from the earlier one.
     """
 
     token: Annotated[DeviceToken | None, Pii()] = None
@@ -178,7 +179,7 @@ class DeviceRemoved(
     """
 
     token: Annotated[DeviceToken | None, Pii()] = None
-    reason: Literal["logout", "uninstalled", "unregistered"] = "logout"
+    reason: Literal["logout", "uninstalled", "unregistered", "moved"] = "logout"
 
 
 class PlayerMerged(
