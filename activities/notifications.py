@@ -57,15 +57,23 @@ class Notifier:
         self._wanted: set[str] = set()
         self._connection: psycopg.AsyncConnection | None = None
         self._task: asyncio.Task[None] | None = None
+        self._closed = False
 
     def notify(self, channels: frozenset[str]) -> None:
-        """Wake these channels' listeners soon. Returns at once; while the database is away nobody is woken."""
+        """Wake these channels' listeners soon. Returns at once; while the database is away nobody is woken.
+
+        Nor after `close`: of a transaction that ends later, listeners hear when they look by themselves.
+        """
+        if self._closed:
+            # A connection that it opened now would be closed by nobody.
+            return
         self._wanted |= channels
         if self._wanted and (self._task is None or self._task.done()):
             self._task = asyncio.get_running_loop().create_task(self._tell())
 
     async def close(self) -> None:
         """Tell what is still to be told, and let go of the connection."""
+        self._closed = True
         if self._task is not None:
             with suppress(asyncio.CancelledError):
                 await self._task

@@ -95,3 +95,11 @@ async def test_a_notifier_whose_connection_was_cut_connects_anew(postgres_url: s
 async def _heard_at_last(database: Database, connection: psycopg.AsyncConnection) -> None:
     while not await heard(connection, within=0.05):
         database.notifier.notify(frozenset({CHANNEL}))
+
+
+async def test_a_transaction_that_ends_after_the_closing_opens_no_connection_again(postgres_url: str) -> None:
+    async with connected(postgres_url) as database, listener(database) as connection:
+        async with database.transaction() as late:
+            notify_after_commit(late, CHANNEL)
+            await database.notifier.close()
+        assert await heard(connection, within=0.5) == 0
