@@ -4,8 +4,7 @@ Learned from the deposits of the house itself, judged on the newest month that i
 is kept of a model is JSON; what scores with it is this module.
 """
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -15,6 +14,7 @@ from learning.churn_features import REASONS, WINDOW, PastDeposit, features
 from learning.differences import NoNumber
 from learning.judging_scores import Quality, drift, quality
 from learning.logistic import LogisticModel, fit_logistic
+from learning.scored import Deposits, NightScores, Scored, reasons
 
 #: Weeks that are learned from; what the last of them foretells ends where the month judged on begins.
 WEEKS: Final = 34
@@ -25,8 +25,6 @@ LEAST_JUDGED: Final = 100
 MOST_ROWS: Final = 20_000
 #: What a model must reach on players it has not seen before anybody is scored with it.
 LEAST_AUC, MOST_BRIER, MOST_CALIBRATION_ERROR = 0.85, 0.155, 0.035
-#: Reasons that are told with a score.
-REASONS_TOLD: Final = 3
 RIDGE: Final = 30.0
 #: What says more together than each alone: silence against pace, and what grows ever more slowly.
 PAIRS: Final = (
@@ -54,17 +52,6 @@ PAIRS: Final = (
         )
     ),
 )
-
-Deposits = Mapping[str, Sequence[PastDeposit]]
-
-
-class Scored(BaseModel):
-    """The chance that a player leaves, in whole percent, and its strongest reasons."""
-
-    model_config = ConfigDict(frozen=True)
-
-    percent: int
-    why: list[str]
 
 
 class ChurnModel(BaseModel):
@@ -105,14 +92,22 @@ class ChurnModel(BaseModel):
         known = features(deposits, moment)
         if known is None:
             return None
-        return Scored(percent=round(100 * self.logistic.chance(known)), why=self._why(known))
+        why = reasons(self.logistic.parts(known), REASONS)
+        return Scored(percent=round(100 * self.logistic.chance(known)), why=why)
 
-    def _why(self, known: Mapping[str, float]) -> list[str]:
-        about: defaultdict[str, float] = defaultdict(float)
-        for name, part in self.logistic.parts(known).items():
-            about[name.partition(".")[0]] += part
-        strongest = sorted(about, key=lambda subject: -abs(about[subject]))[:REASONS_TOLD]
-        return [REASONS[subject][0 if about[subject] > 0 else 1] for subject in strongest]
+    @property
+    def worth(self) -> str:
+        """What it was worth, in words."""
+        return self.quality.in_words
+
+    def worse_than(self, before: "ChurnModel") -> bool:
+        """Whether its chances are worse by more than two judged months differ by themselves."""
+        return self.quality.brier > before.quality.brier + 0.01
+
+    def scores(self, players: Deposits, moment: datetime) -> NightScores:
+        """The scores of all who have one at a moment, and how far these players are from those judged."""
+        scored = {player: one for player, known in players.items() if (one := self.score(known, moment)) is not None}
+        return NightScores(scored, self.drifted([one.percent / 100 for one in scored.values()]))
 
     def drifted(self, chances: Sequence[float]) -> float:
         """How far the players of today are from those it was judged on; above 0.25 it says nothing about them.

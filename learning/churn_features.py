@@ -68,7 +68,6 @@ def _gone(counts: Mapping[str, float], idle: float) -> dict[str, float]:
 
     It is fitted to nobody: it says how silence weighs against a pace, and what that is worth is learned.
     """
-    shape, rate, leaving, staying = _PACE
     tenure = counts["tenure.days"]
     found = {}
     for name, span, visits in (
@@ -76,12 +75,18 @@ def _gone(counts: Mapping[str, float], idle: float) -> dict[str, float]:
         ("quarter", min(90.0, tenure), counts["days.last_90"]),
         ("month", min(30.0, tenure), counts["days.last_30"]),
     ):
-        again, last = max(1.0, visits - 1), max(0.0, span - idle)
-        log_odds = math.log(leaving / (staying + again - 1)) + (shape + visits - 1) * math.log(
-            (rate + span) / (rate + last)
-        )
-        found[f"pace.gone_{name}"] = math.exp(max(-12.0, min(12.0, log_odds)))
+        found[f"pace.gone_{name}"] = odds_of_gone(visits, span, idle)
     return found
+
+
+def odds_of_gone(visits: float, span: float, idle: float) -> float:
+    """The odds that who came on so many days of a span, and not for `idle` days since, is gone for good."""
+    shape, rate, leaving, staying = _PACE
+    again, last = max(1.0, visits - 1), max(0.0, span - idle)
+    log_odds = math.log(leaving / (staying + again - 1)) + (shape + visits - 1) * math.log(
+        (rate + span) / (rate + last)
+    )
+    return math.exp(max(-12.0, min(12.0, log_odds)))
 
 
 def _recency(known: Sequence[PastDeposit], days: Sequence[int], moment: datetime) -> dict[str, float]:

@@ -28,6 +28,11 @@ class Quality(BaseModel):
     #: By how much chances are off in bands of ten parts, on average.
     calibration_error: float
 
+    @property
+    def in_words(self) -> str:
+        """The figures in a line."""
+        return f"AUC {self.auc:.3f}, Brier {self.brier:.3f}, calibration off by {self.calibration_error:.3f}"
+
 
 def quality(chances: Sequence[float], happened: Sequence[bool]) -> Quality:
     """Judge chances by what happened afterwards. Raises ValueError where it happened to all or to none."""
@@ -85,3 +90,59 @@ def drift(before: Sequence[float], now: Sequence[float]) -> float:
             shares.append((count + 0.5) / (len(values) + 0.5 * (len(edges) + 1)))
         total += (shares[1] - shares[0]) * math.log(shares[1] / shares[0])
     return total
+
+
+class ValueQuality(BaseModel):
+    """What expected amounts were worth on players they had not seen."""
+
+    model_config = ConfigDict(frozen=True)
+
+    players: int
+    #: What came in all, in minor units.
+    came: float
+    #: How well amounts are ranked: 1 for the order that hindsight would give, 0 for a coin.
+    gini: float
+    #: Which part of all that came, came from the tenth that was expected to bring most.
+    captured: float
+    #: By which part of what came the sum that was expected is off; above zero where it was too much.
+    total_off: float
+
+
+def value_quality(expected: Sequence[float], came: Sequence[float]) -> ValueQuality:
+    """Judge expected amounts by what came afterwards. Raises ValueError where nothing came."""
+    total = math.fsum(came)
+    if not total > 0:
+        raise ValueError("Nothing came of anybody; nothing can be ranked.")
+    return ValueQuality(
+        players=len(came),
+        came=total,
+        gini=gini(expected, came),
+        captured=captured(expected, came),
+        total_off=math.fsum(expected) / total - 1,
+    )
+
+
+def gini(expected: Sequence[float], came: Sequence[float]) -> float:
+    """The Gini coefficient of amounts in the order expected, by that of their own order; who is alike counts alike."""
+    best = _gini(came, came)
+    return _gini(expected, came) / best if best else 0.0
+
+
+def _gini(order: Sequence[float], came: Sequence[float]) -> float:
+    groups: dict[float, tuple[int, float]] = {}
+    for one, amount in zip(order, came, strict=True):
+        count, total = groups.get(one, (0, 0.0))
+        groups[one] = count + 1, total + amount
+    below, above_line = 0, 0.0
+    for one in sorted(groups):
+        count, total = groups[one]
+        # The mean rank of those who are alike, from 0 to 1, with what they brought.
+        above_line += total * (below + count / 2) / len(came)
+        below += count
+    return 2 * above_line / math.fsum(came) - 1
+
+
+def captured(expected: Sequence[float], came: Sequence[float]) -> float:
+    """Which part of what came, came from the tenth that was expected to bring most."""
+    top = sorted(range(len(came)), key=lambda index: (-expected[index], index))[: max(1, len(came) // 10)]
+    return math.fsum(came[index] for index in top) / math.fsum(came)

@@ -6,7 +6,7 @@ worker must not need more than the worker has.
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -31,9 +31,9 @@ class LogisticModel(BaseModel):
 
     def parts(self, values: Mapping[str, float]) -> dict[str, float]:
         """What each feature adds to the log odds against an average player."""
-        terms = _terms(values, self.pairs)
+        known = terms(values, self.pairs)
         return {
-            name: weight * (terms[name] - mean) / spread
+            name: weight * (known[name] - mean) / spread
             for name, mean, spread, weight in zip(self.features, self.means, self.spreads, self.weights, strict=True)
         }
 
@@ -62,7 +62,30 @@ def fit_logistic(
     """
     if len({*happened}) < 2:
         raise ValueError("It happened to everybody or to nobody; there is nothing to learn.")
-    known = [_terms(row, pairs) for row in rows]
+    scaled = scaled_terms(rows, pairs)
+    weights = _newton([[1.0, *row] for row in scaled.rows], [float(one) for one in happened], ridge)
+    return LogisticModel(
+        pairs=list(pairs),
+        features=scaled.names,
+        means=scaled.means,
+        spreads=scaled.spreads,
+        weights=weights[1:],
+        intercept=weights[0],
+    )
+
+
+class ScaledTerms(NamedTuple):
+    """The terms of rows, each less its mean and by its spread."""
+
+    names: list[str]
+    means: list[float]
+    spreads: list[float]
+    rows: list[tuple[float, ...]]
+
+
+def scaled_terms(rows: Sequence[Mapping[str, float]], pairs: Sequence[tuple[str, str]]) -> ScaledTerms:
+    """The terms that weights are fitted to; one that is the same in every row has the spread 1."""
+    known = [terms(row, pairs) for row in rows]
     names = list(known[0])
     columns = [[row[name] for row in known] for name in names]
     means = [math.fsum(column) / len(rows) for column in columns]
@@ -74,14 +97,10 @@ def fit_logistic(
         [(value - mean) / spread for value in column]
         for column, mean, spread in zip(columns, means, spreads, strict=True)
     ]
-    design = [[1.0, *row] for row in zip(*scaled, strict=True)]
-    weights = _newton(design, [float(one) for one in happened], ridge)
-    return LogisticModel(
-        pairs=list(pairs), features=names, means=means, spreads=spreads, weights=weights[1:], intercept=weights[0]
-    )
+    return ScaledTerms(names, means, spreads, list(zip(*scaled, strict=True)))
 
 
-def _terms(values: Mapping[str, float], pairs: Sequence[tuple[str, str]]) -> dict[str, float]:
+def terms(values: Mapping[str, float], pairs: Sequence[tuple[str, str]]) -> dict[str, float]:
     """The logarithm of each feature, and the products of pairs of them; a product is named after its first."""
     logs = {name: math.log1p(max(0.0, value)) for name, value in values.items()}
     return {**logs, **{f"{one} * {other}": logs[one] * logs[other] for one, other in pairs}}

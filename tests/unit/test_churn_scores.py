@@ -1,25 +1,21 @@
 """The churn score: what it looks at, what it learns, and when it is not used."""
 
-import csv
 import math
-import os
 import random
-from collections import defaultdict
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from learning.churn import PAIRS, RIDGE, WEEKS, ChurnModel, Deposits, labelled, learn_churn
+from learning.churn import PAIRS, RIDGE, WEEKS, ChurnModel, labelled, learn_churn
 from learning.churn_features import REASONS, WINDOW, PastDeposit, features
 from learning.differences import NoNumber
 from learning.judging_scores import auc, calibration_error, drift, quality
 from learning.logistic import LogisticModel, fit_logistic, sigmoid, solve
 from tests.support.examples import examples
+from tests.support.invented_casino import real_log
 
-REAL_LOG = Path(os.environ.get("LOG") or Path(__file__).parents[2].parent / "shared" / "data" / "casino_deposits.csv")
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 
@@ -189,21 +185,10 @@ class TestLearning:
         assert model.model_copy(update={"quality": model.quality.model_copy(update=good)}).passes
 
 
-@pytest.fixture(scope="module")
-def real() -> Deposits:
-    if not REAL_LOG.exists():
-        pytest.skip("The real log is not here.")
-    found: dict[str, list[PastDeposit]] = defaultdict(list)
-    with REAL_LOG.open() as lines:
-        for row in csv.DictReader(lines):
-            amount = round(100 * float(row["amount_usd"]))
-            found[row["player_id"]].append(PastDeposit(datetime.fromisoformat(row["ts_utc"]), amount))
-    return found
-
-
 @pytest.mark.slow  # fits a model to four thousand rows
-def test_on_the_real_log_the_floors_are_reached(real: Deposits) -> None:
+def test_on_the_real_log_the_floors_are_reached() -> None:
     """Learned from the weeks of 2019 whose month ends before 2020, judged on 1 and 29 January."""
+    real = real_log()
     rows: list[dict[str, float]] = []
     left: list[bool] = []
     for week in range(WEEKS):

@@ -1,0 +1,23 @@
+"""Amounts of several currencies beside each other, where no rate between them is declared."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from statistics import median
+
+
+def yardsticks(amounts: Iterable[tuple[str, int]]) -> dict[str, float]:
+    """For each currency, what its amounts are multiplied by to be held against those of the others.
+
+    A usual deposit, the median, of each is taken to be worth a usual one of the currency with the most deposits. That
+    is no rate of exchange and nothing is paid or told by it: it keeps ten thousand yen from outweighing a hundred euros
+    where players are ranked. `amounts` are those above zero, by currency in minor units; of one currency it is 1.
+    """
+    found: defaultdict[str, list[int]] = defaultdict(list)
+    for currency, amount in amounts:
+        if amount > 0:
+            found[currency].append(amount)
+    if not found:
+        return {}
+    usual = {currency: median(every) for currency, every in found.items()}
+    main = min(found, key=lambda currency: (-len(found[currency]), currency))
+    return {currency: usual[main] / one for currency, one in usual.items()}

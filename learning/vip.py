@@ -1,0 +1,129 @@
+"""The score `vip`: the chance that a player will be among the tenth that deposits most in the next 90 days.
+
+It is about who deposited in the 90 days before, and says whom a person should look at. It makes nobody a VIP by itself:
+whether somebody can afford what they deposit no deposit says.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict
+
+from learning.churn_features import PastDeposit
+from learning.differences import NoNumber
+from learning.judging_scores import Quality, drift, quality
+from learning.logistic import LogisticModel, fit_logistic
+from learning.scored import Deposits, NightScores, Scored, against_usual, reasons
+from learning.value import APART, LEAST_JUDGED, MOMENTS, MOST_ROWS, brought_in, recent_features, spread_of
+from learning.value_features import AHEAD, PAIRS, REASONS, value_features
+
+#: Rows below which nothing is learned.
+LEAST_ROWS: Final = 1_500
+#: What a model must reach on players it has not seen before anybody is scored with it.
+LEAST_AUC, MOST_BRIER, MOST_CALIBRATION_ERROR = 0.9, 0.06, 0.035
+RIDGE: Final = 30.0
+#: Of those who deposited in the 90 days before, one in so many is at the top.
+ONE_IN: Final = 10
+
+
+class VipModel(BaseModel):
+    """A model as it is kept: what it learned, from what, and what it was worth."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    logistic: LogisticModel
+    #: Deposits from then on were not looked at.
+    learned_until: datetime
+    rows: int
+    quality: Quality
+    #: The chances of the players it was judged on, in ascending order, a hundred of them: what drift is told from.
+    spread: list[float]
+
+    @property
+    def passes(self) -> bool:
+        """Whether it is good enough to be used."""
+        judged = self.quality
+        return (
+            judged.auc >= LEAST_AUC
+            and judged.brier <= MOST_BRIER
+            and judged.calibration_error <= MOST_CALIBRATION_ERROR
+            and self.rises_with_deposits
+        )
+
+    @property
+    def worth(self) -> str:
+        """What it was worth, in words."""
+        return self.quality.in_words
+
+    @property
+    def rises_with_deposits(self) -> bool:
+        """Whether who deposits more is likelier to be at the top: a model that denies it is wrong."""
+        moment = self.learned_until
+        few = [PastDeposit(moment - timedelta(days=days), 5_000) for days in range(3, 100, 6)]
+        large = [one._replace(amount_minor=50_000) for one in few]
+        known = [value_features(part, moment) for part in (large, few)]
+        chances = [self.logistic.chance(one) for one in known if one is not None]
+        return chances[0] > chances[1]
+
+    def worse_than(self, before: "VipModel") -> bool:
+        """Whether its chances are worse by more than two judged windows differ by themselves."""
+        return self.quality.brier > before.quality.brier + 0.01
+
+    def scores(self, players: Deposits, moment: datetime) -> NightScores:
+        """The chances of who deposited in the 90 days before, with reasons, and how far they are from those judged."""
+        known = recent_features(players, moment)
+        chances = {player: self.logistic.chance(found) for player, found in known.items()}
+        parts = against_usual({player: self.logistic.parts(found) for player, found in known.items()})
+        scored = {
+            player: Scored(percent=round(100 * chances[player]), why=reasons(parts[player], REASONS))
+            for player in known
+        }
+        now = [*chances.values()]
+        return NightScores(scored, drift(self.spread, now) if len(now) >= LEAST_JUDGED else 0.0)
+
+
+def learn_vip(players: Deposits, now: datetime) -> VipModel | NoNumber:
+    """Learn from what is over; the newest 90 days of it are only judged on. No model where too few players are."""
+    judged_at = now - AHEAD
+    rows: list[dict[str, float]] = []
+    rose: list[bool] = []
+    for number in range(MOMENTS):
+        found, top = at_the_top(players, judged_at - AHEAD - number * APART, most=MOST_ROWS // MOMENTS)
+        rows, rose = [*rows, *found], [*rose, *top]
+    judged, came = at_the_top(players, judged_at)
+    if len(rows) < LEAST_ROWS or len(judged) < LEAST_JUDGED or len({*rose}) < 2 or len({*came}) < 2:
+        return NoNumber(
+            f"{len(rows)} rows to learn from and {len(judged)} players to judge on; {LEAST_ROWS} and {LEAST_JUDGED} "
+            "are needed, with some who deposited"
+        )
+    logistic = fit_logistic(rows, rose, ridge=RIDGE, pairs=PAIRS)
+    chances = [logistic.chance(row) for row in judged]
+    return VipModel(
+        logistic=logistic,
+        learned_until=judged_at,
+        rows=len(rows),
+        quality=quality(chances, came),
+        spread=spread_of(chances),
+    )
+
+
+def at_the_top(
+    players: Deposits, moment: datetime, *, most: int | None = None
+) -> tuple[list[dict[str, float]], list[bool]]:
+    """The features of who deposited in the 90 days before, and whether they were at the top of all these in the next.
+
+    With `most` of about so many of them.
+    """
+    known = recent_features(players, moment)
+    brought = {player: brought_in(players[player], moment, moment + AHEAD) for player in known}
+    bound = lowest_of_the_top([*brought.values()])
+    chosen = [*known][:: 1 + len(known) // most] if most else [*known]
+    return [known[player] for player in chosen], [brought[player] >= bound for player in chosen]
+
+
+def lowest_of_the_top(brought: Sequence[float]) -> float:
+    """What the last of the highest tenth brought; more than anybody where that is nothing."""
+    order = sorted(brought, reverse=True)
+    bound = order[max(0, len(order) // ONE_IN - 1)] if order else 0.0
+    return bound if bound > 0 else float("inf")
