@@ -38,7 +38,7 @@ class ScoreEffects:
             if (held := await held_by(connection, request, now)) is not None:
                 return held
             state = PlayerState.from_json(request.brand, request.player_id, stored or {})
-            read = read_score(await _newest(connection, request), state, now)
+            read = read_score(request.score, await _newest(connection, request), state, now)
             await record_steps(connection, request, now, "read", read.model_dump(mode="json"))
         return read
 

@@ -2,13 +2,12 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Literal
 
 from workflows.effects import ASSIGN, READ_SCORE, READ_VALUE, AssignArm, ReadScore, ReadValue, ValueRead
 from workflows.experiment_draw import CONTROL, ArmAssigned
 from workflows.experiments import Experiment
 from workflows.local_time import zone
-from workflows.player_facts import ScoreRead
+from workflows.player_facts import ScoreName, ScoreRead
 from workflows.rules.measures import Measure
 from workflows.rules.patterns import Change
 from workflows.rules.usual_values import Usual
@@ -157,8 +156,11 @@ class KnownPlayer:
         read = await self._read("changed", measure, previous=False)
         return Change(known=read.known, to=read.to, why=read.why)
 
-    async def score(self, name: Literal["churn"]) -> PlayerScore:
-        """How likely it is that the player leaves, as the newest score says: no deposit within 30 days.
+    async def score(self, name: ScoreName) -> PlayerScore:
+        """What the newest score says of the player, in percent: `churn`, `value` or `vip`.
+
+        `churn` is how likely they leave, with no deposit within 30 days; `value` how many of a hundred players are
+        expected to deposit less in the next 90 days; `vip` how likely they are among the tenth that deposits most.
 
         A score is of last night. One that was told more than a week ago is not believed, and where no model is good
         enough there is none: then the answer is `estimated` from how long the player has been silent.

@@ -1,5 +1,7 @@
 """What a journey may know of its player."""
 
+from typing import Literal
+
 from pydantic import AwareDatetime, BaseModel, Field
 
 
@@ -46,6 +48,10 @@ class PlayerFacts(BaseModel):
     liked: dict[str, bool] = Field(default_factory=dict)
     #: Whether this is an account of the operator's own.
     is_test: bool = False
+
+
+#: Scores that the engine learns: who leaves, who brings much, who will be among those that bring most.
+ScoreName = Literal["churn", "value", "vip"]
 
 
 class ScoreRead(BaseModel):

@@ -315,5 +315,5 @@ def _read(request: AssignArm | ReadValue | ReadScore | Choose, seen: Seen) -> Wo
         case Choose():
             return _choose(request, seen)
         case ReadScore():
-            score = read_score(None, seen.state, seen.now)
+            score = read_score(request.score, None, seen.state, seen.now)
             return WouldBe("read", score, score.model_dump(mode="json"))

@@ -76,6 +76,6 @@ class LearnedEffects:
         """The newest word on a score of the player."""
         world = self._world
         told = world.learned.scores.get((request.player_id, request.score))
-        read = read_score(told, world.players.get(request.player_id), world.now)
+        read = read_score(request.score, told, world.players.get(request.player_id), world.now)
         self._record(request, "read", **read.model_dump(mode="json"))
         return read

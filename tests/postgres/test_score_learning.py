@@ -1,8 +1,9 @@
 """Scores on Postgres: learned from the events, used past the floors, told when they move."""
 
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import pytest
@@ -13,11 +14,15 @@ from activities.score_models import champion, keep_model
 from activities.tables import events, score_models
 from learning.churn import ChurnModel, learn_churn
 from learning.churn_features import PastDeposit
+from learning.value import ValueModel, learn_value
+from learning.vip import VipModel, learn_vip
 from tests.support.engine import BRAND, Effects, effects, execute, rows, run_of
+from tests.support.invented_casino import invented as invented_casino
 from workflows import ConsentChanged, DepositApproved, PlayerRegistered, ScoreChanged, SessionLogin
+from workflows.background.maintenance import LearnedScores
 from workflows.effects import ReadScore
 from workflows.player_facts import ScoreRead
-from workflows.scores import SOURCE
+from workflows.scores import SCORES, SOURCE
 
 PLAYERS = 480
 NIGHT = datetime.now(UTC).replace(hour=2, minute=0, second=0, microsecond=0)
@@ -39,7 +44,7 @@ async def parts(shared: Effects) -> AsyncIterator[Effects]:
         yield shared
 
 
-def learning(parts: Effects, *, reads_scores: bool = True) -> ScoreLearning:
+def learning(parts: Effects, *, reads_scores: Collection[str] = ("churn",)) -> ScoreLearning:
     casino = parts.casino
     return ScoreLearning(parts.database, casino.intake, casino.clock, reads_scores=reads_scores, in_process=True)
 
@@ -68,16 +73,23 @@ async def deposited(parts: Effects, player: str, *ago: int) -> None:
     parts.casino.clock.now = now
 
 
-async def with_model(parts: Effects) -> ChurnModel:
-    """A champion, whatever its figures."""
+@cache
+def learned() -> ChurnModel:
+    """Of the invented players; learned once, for it takes seconds."""
     model = learn_churn(invented(PLAYERS), NIGHT)
     assert isinstance(model, ChurnModel)
+    return model
+
+
+async def with_model(parts: Effects) -> ChurnModel:
+    """A champion, whatever its figures."""
+    model = learned()
     async with parts.database.transaction() as connection:
         await keep_model(connection, BRAND, "churn", model.model_dump(mode="json"), "champion", "made", NIGHT)
     return model
 
 
-async def told(parts: Effects, player: str) -> list[dict[str, object]]:
+async def told(parts: Effects, player: str) -> list[dict[str, Any]]:
     found = await rows(parts.database, events, player_id=player, type=ScoreChanged.type)
     return [row["data"] for row in sorted(found, key=lambda row: row["occurred_at"])]
 
@@ -85,8 +97,8 @@ async def told(parts: Effects, player: str) -> list[dict[str, object]]:
 class TestLearning:
     async def test_a_brand_with_a_handful_of_players_gets_no_model(self, parts: Effects) -> None:
         await deposited(parts, parts.casino.player(), 3, 9)
-        learned = await learning(parts).learn_due()
-        assert (learned.champions, learned.shadows) == (0, 0)
+        became = await learning(parts).learn_due()
+        assert (became.champions, became.shadows) == (0, 0)
         assert await rows(parts.database, score_models) == []
 
     async def test_what_is_learned_is_kept_with_its_figures_and_once_a_week(self, parts: Effects) -> None:
@@ -109,17 +121,65 @@ class TestLearning:
                 "INSERT INTO events (brand, source, id, seq, type, player_id, occurred_at, received_at, history, data) "
                 f"VALUES {values}".replace(":", "\\:"),
             )
-        learned = await learning(parts).learn_due()
-        assert learned.champions + learned.shadows == 1
+        became = await learning(parts).learn_due()
+        assert became.champions + became.shadows == 1
         [row] = await rows(parts.database, score_models)
         assert row["why"].startswith(("AUC 0.", "below the floors: AUC 0."))
-        assert (await learning(parts).learn_due()) == type(learned)()
+        assert (await learning(parts).learn_due()) == type(became)()
         async with parts.database.reading() as connection:
             read = await deposits_of(connection, BRAND, NIGHT - timedelta(days=400), NIGHT)
-        direct = learn_churn(invented(PLAYERS), NIGHT)
-        assert isinstance(direct, ChurnModel)
+        direct = learned()
         assert sum(map(len, read.values())) == len(given)
         assert ChurnModel.model_validate(row["artifact"]).quality.auc == pytest.approx(direct.quality.auc, abs=1e-9)
+
+    async def test_amounts_of_several_currencies_are_brought_to_one_yard(self, parts: Effects) -> None:
+        euros, yen = parts.casino.player("euros"), parts.casino.player("yen")
+        for _ in range(2):
+            await parts.casino.happens(euros, DepositApproved, amount_minor=5_000, currency="EUR")
+        await parts.casino.happens(yen, DepositApproved, amount_minor=800_000, currency="JPY")
+        async with parts.database.reading() as connection:
+            read = await deposits_of(
+                connection, BRAND, NIGHT - timedelta(days=30), parts.casino.clock.now + timedelta(days=1)
+            )
+        assert {one.amount_minor for player in (euros, yen) for one in read[player]} == {5_000}
+
+
+class TestValue:
+    async def test_what_players_bring_is_told_of_each_score_that_is_read(self, parts: Effects) -> None:
+        """With models of another house; their own floors are judged where they are learned."""
+        casino = invented_casino(9, 1_000, NIGHT)
+        value, vip = learn_value(casino, NIGHT), learn_vip(casino, NIGHT)
+        assert isinstance(value, ValueModel)
+        assert isinstance(vip, VipModel)
+        async with parts.database.transaction() as connection:
+            for name, model in (("value", value), ("vip", vip)):
+                artifact = model.model_dump(mode="json")
+                await keep_model(connection, BRAND, name, artifact, "champion", "made", NIGHT)
+        many, few, gone = (parts.casino.player(name) for name in ("many", "few", "gone"))
+        await deposited(parts, many, *range(1, 60, 2))
+        await deposited(parts, few, 40)
+        await deposited(parts, gone, 100, 120)
+        both = learning(parts, reads_scores=("value", "vip"))
+        scored = await both.score_due()
+        assert (scored.seen, scored.told) == (4, 4)
+        best = await told(parts, many)
+        past = {many: [PastDeposit(NIGHT - timedelta(days=days), 2_000) for days in range(1, 60, 2)]}
+        past[few] = [PastDeposit(NIGHT - timedelta(days=40), 2_000)]
+        for name, model in (("value", value), ("vip", vip)):
+            direct = model.scores(past, NIGHT).scored[many]
+            [said] = [one for one in best if one["score"] == name]
+            assert (said["to_percent"], said["why"], said["model"]) == (direct.percent, direct.why, 1)
+        percents = {one["score"]: one["to_percent"] for one in await told(parts, few)}
+        assert all(percents[one["score"]] <= one["to_percent"] for one in best)
+        assert await told(parts, gone) == []
+        parts.casino.clock.now = NIGHT + timedelta(days=1)
+        unread = await learning(parts, reads_scores=("vip",)).score_due()
+        assert unread.seen == 2, "Of what nothing reads nobody is scored."
+
+    async def test_it_is_learned_as_churn_is(self, parts: Effects) -> None:
+        await parts.casino.registers("m-0")
+        assert await learning(parts, reads_scores=SCORES).learn_due() == LearnedScores()
+        assert await rows(parts.database, score_models) == [], "of a handful nothing is"
 
 
 class TestScoring:
@@ -202,7 +262,7 @@ class TestScoring:
     async def test_where_nothing_reads_scores_nothing_is_learned_and_nobody_scored(self, parts: Effects) -> None:
         await with_model(parts)
         await deposited(parts, parts.casino.player(), *range(2, 60, 3))
-        unread = learning(parts, reads_scores=False)
+        unread = learning(parts, reads_scores=())
         assert (await unread.score_due()).seen == 0
         assert await rows(parts.database, events, type=ScoreChanged.type) == []
 

@@ -13,7 +13,7 @@ from tests.support.year_on_stage import BEGIN
 from workflows import DepositApproved, PlayerRegistered, ScoreChanged, SessionLogin, days, minutes
 from workflows.player_state.ordering import Word
 from workflows.player_state.state import PlayerState
-from workflows.scores import BELIEVED_FOR, BY_SILENCE, SOURCE, read_score
+from workflows.scores import BELIEVED_FOR, BY_SILENCE, CHURN, SCORES, SOURCE, VALUE, VIP, read_score
 from workflows.source.journey_loading import load
 
 REGISTRY = load(("tests.support.scored_journeys",))
@@ -40,9 +40,9 @@ def world() -> World:
     return World(REGISTRY, read_template_facts([SHIPPED_TEMPLATES]), BEGIN + timedelta(hours=10))
 
 
-def tell(world: World, before: int, now: int) -> None:
-    moved = {"score": "churn", "from_percent": before, "to_percent": now, "why": ["silent"]}
-    world.happen("p1", make(ScoreChanged, moved, event_id=f"s-{world.now.isoformat()}", occurred_at=world.now))
+def tell(world: World, before: int, now: int, *, score: str = "churn", why: tuple[str, ...] = ("silent",)) -> None:
+    moved = {"score": score, "from_percent": before, "to_percent": now, "why": [*why]}
+    world.happen("p1", make(ScoreChanged, moved, event_id=f"{score}-{world.now.isoformat()}", occurred_at=world.now))
     world.advance_to(world.now + minutes(1))
 
 
@@ -69,6 +69,18 @@ def test_a_segment_holds_who_stands_above_its_bound(world: World) -> None:
     assert "likely_to_leave" not in world.player("p1").segments
 
 
+def test_each_score_stands_by_itself(world: World) -> None:
+    world.happen("p1", make(PlayerRegistered, {}, event_id="r-1", occurred_at=world.now))
+    tell(world, 0, 95, score="value", why=("large sums deposited of late", "a deposit only lately"))
+    assert {"brings_most", "rising", "likely_to_leave"} & {*world.player("p1").segments} == {"brings_most"}
+    tell(world, 0, 60, score="vip")
+    assert {"brings_most", "rising", "likely_to_leave"} & {*world.player("p1").segments} == {"brings_most", "rising"}
+    world.happen("p1", make(DepositApproved, {}, event_id="d-1", occurred_at=world.now))
+    world.advance_to(world.now + minutes(1))
+    why = "large sums deposited of late; a deposit only lately"
+    assert marks(world)[-1] == ("mark:worth#1", {"value": 95, "vip": 60, "why": why})
+
+
 def test_without_a_score_silence_alone_is_told_as_an_estimate(world: World) -> None:
     world.happen("p1", make(DepositApproved, {}, event_id="d-1", occurred_at=world.now))
     world.advance_to(world.now + days(15))
@@ -81,44 +93,50 @@ def test_without_a_score_silence_alone_is_told_as_an_estimate(world: World) -> N
 def test_a_score_of_more_than_a_week_ago_is_not_believed() -> None:
     told = ScoreChanged.example()
     state = PlayerState("acme", "p1")
-    assert read_score(told, state, told.occurred_at + BELIEVED_FOR).percent == told.to_percent
-    later = read_score(told, state, told.occurred_at + BELIEVED_FOR + timedelta(seconds=1))
-    assert (later.percent, later.as_of) == (BY_SILENCE[-1][1], None)
-    assert read_score(None, None, told.occurred_at).why == ["no deposit so far"]
+    assert read_score(told.score, told, state, told.occurred_at + BELIEVED_FOR).percent == told.to_percent
+    later = read_score(told.score, told, state, told.occurred_at + BELIEVED_FOR + timedelta(seconds=1))
+    assert (later.percent, later.as_of) == (BY_SILENCE[CHURN][-1][1], None)
+    assert read_score(CHURN, None, None, told.occurred_at).why == ["no deposit so far"]
 
 
 def test_who_objects_to_profiling_is_not_believed_to_have_a_score_from_then_on() -> None:
     told, state = ScoreChanged.example(), PlayerState("acme", "p1")
     word = Word(told.occurred_at, live=True)
     state.set_consent("profiling", word, opted_in=False)
-    assert read_score(told, state, told.occurred_at).as_of is None
+    assert read_score(told.score, told, state, told.occurred_at).as_of is None
     state.set_consent("profiling", Word(told.occurred_at + minutes(1), live=True), opted_in=True)
-    assert read_score(told, state, told.occurred_at).percent == told.to_percent
+    assert read_score(told.score, told, state, told.occurred_at).percent == told.to_percent
 
 
 def test_a_score_that_is_over_is_an_estimate_and_no_zero() -> None:
     told = ScoreChanged.example().model_copy(update={"event_source": SOURCE, "to_percent": 0})
     over = told.model_copy(update={"model": 0})
     state = PlayerState("acme", "p1")
-    assert read_score(told, state, told.occurred_at).percent == 0
-    assert read_score(over, state, told.occurred_at).percent == BY_SILENCE[-1][1]
+    assert read_score(told.score, told, state, told.occurred_at).percent == 0
+    assert read_score(over.score, over, state, told.occurred_at).percent == BY_SILENCE[CHURN][-1][1]
 
 
 @pytest.mark.parametrize(
-    ("written", "reads_scores"),
+    ("written", "read"),
     [
-        ('    """Asks."""\n    await player.score("churn")\n', True),
-        ('    """Is there."""\n    await player.mark("came")\n\n\n' + READING, True),
-        ('    """Is there."""\n    await player.mark("came")\n', False),
+        ('    """Asks."""\n    await player.score("churn")\n', {CHURN}),
+        ('    """Asks."""\n    await player.score(name="vip")\n    await player.score("value")\n', {VIP, VALUE}),
+        ('    """Asks."""\n    for one in ("vip",):\n        await player.score(one)\n', {*SCORES}),
+        ('    """Is there."""\n    await player.mark("came")\n\n\n' + READING, {CHURN}),
+        ('    """Is there."""\n    await player.mark("came")\n', set()),
     ],
-    ids=["a journey asks", "a segment reads", "neither"],
+    ids=["a journey asks", "for two", "for one it does not name plainly", "a segment reads", "neither"],
 )
-def test_it_is_known_whether_anything_that_is_deployed_reads_a_score(
-    package: Write, written: str, *, reads_scores: bool
-) -> None:
-    assert load((package(one=DECLARING + written),)).reads_scores == reads_scores
+def test_it_is_known_which_scores_anything_that_is_deployed_reads(package: Write, written: str, read: set[str]) -> None:
+    assert load((package(one=DECLARING + written),)).reads_scores == read
 
 
-def test_longer_silence_is_never_a_lower_estimate() -> None:
-    assert [*BY_SILENCE] == sorted(BY_SILENCE)
-    assert [percent for _, percent in BY_SILENCE] == sorted(percent for _, percent in BY_SILENCE)
+@pytest.mark.parametrize("score", SCORES)
+def test_longer_silence_is_never_a_better_estimate(score: str) -> None:
+    estimates = BY_SILENCE[score]
+    assert [*estimates] == sorted(estimates)
+    percents = [percent for _, percent in estimates]
+    assert percents == sorted(percents, reverse=score != CHURN)
+    state = PlayerState("acme", "p1")
+    never = read_score(score, None, state, BEGIN)
+    assert (never.percent, never.as_of) == (90 if score == CHURN else 0, None)

@@ -32,7 +32,7 @@ from workflows.loyalty.program import NO_PROGRAM, LoyaltyProgram, mistakes_among
 from workflows.rules.index import RuleIndex, clashes
 from workflows.rules.segments import Segment
 from workflows.run import JourneyRun
-from workflows.scores import is_score
+from workflows.scores import SCORES, score_of
 from workflows.source import segment_probe
 from workflows.source.declaration_lint import misdeclared, uses_trigger, where
 from workflows.source.functions import resolve
@@ -72,13 +72,13 @@ class Registry:
     targets: tuple[Target, ...] = ()
     #: By name and version.
     experiments: Mapping[tuple[str, int], Experiment] = field(default_factory=dict)
-    #: Whether the code of a journey asks for a score of its player.
-    asks_score: bool = False
+    #: The scores of its player that the code of a journey asks for.
+    asks_scores: frozenset[str] = frozenset()
 
     @property
-    def reads_scores(self) -> bool:
-        """Whether anything that is deployed looks at a score, the code of a journey or a measure."""
-        return self.asks_score or any(map(is_score, self.rules.measures))
+    def reads_scores(self) -> frozenset[str]:
+        """The scores that anything that is deployed looks at, the code of a journey or a measure."""
+        return self.asks_scores | {name for one in self.rules.measures if (name := score_of(one)) is not None}
 
     @property
     def rules(self) -> RuleIndex:
@@ -121,7 +121,7 @@ def load(packages: Sequence[str] = (SHIPPED,)) -> Registry:
     templates: list[TemplateUse] = []
     forms: dict[str, dict[str, type[Form]]] = {}
     mistakes: list[str] = []
-    asks_score = False
+    asks_scores = frozenset[str]()
     named = tuple(packages)
     modules = {module.__name__: module for package in named for module in _modules(package, named, mistakes)}
     for module in modules.values():
@@ -136,7 +136,7 @@ def load(packages: Sequence[str] = (SHIPPED,)) -> Registry:
             journeys[journey.name] = replace(journey, **reading.listening(journey), uses_trigger=uses_trigger(journey))
             templates += reading.templates
             forms[journey.name] = reading.forms
-            asks_score |= _asks_score(reading)
+            asks_scores |= _asked_scores(reading)
     segments = _segments(modules.values(), mistakes)
     mistakes += clashes(journeys.values(), segments.values())
     policies = _policies(modules.values())
@@ -148,7 +148,7 @@ def load(packages: Sequence[str] = (SHIPPED,)) -> Registry:
     if mistakes:
         raise DesignError("\n".join(dict.fromkeys(mistakes)))
     registry = Registry(dict(sorted(journeys.items())), tuple(templates), forms, segments, policies=policies)
-    registry = replace(registry, loyalty=LoyaltyProgram.of(loyalty), experiments=experiments, asks_score=asks_score)
+    registry = replace(registry, loyalty=LoyaltyProgram.of(loyalty), experiments=experiments, asks_scores=asks_scores)
     registry = replace(registry, targets=declared_targets(modules.values()))
     return _with_versions(registry, named)
 
@@ -176,16 +176,25 @@ def _with_versions(registry: Registry, packages: tuple[str, ...]) -> Registry:
             templates += [use for use in reading.templates if use not in templates]
             forms[name] = {**reading.forms, **forms[name]}
     journeys = {name: one.journey for name, one in released.items()}
-    asks_score = registry.asks_score or any(
-        _asks_score(reading) for one in released.values() for reading in one.readings.values()
+    asks_scores = registry.asks_scores.union(
+        *(_asked_scores(reading) for one in released.values() for reading in one.readings.values())
     )
     return replace(
-        registry, journeys=journeys, forms=forms, templates=tuple(templates), releases=releases, asks_score=asks_score
+        registry, journeys=journeys, forms=forms, templates=tuple(templates), releases=releases, asks_scores=asks_scores
     )
 
 
-def _asks_score(reading: VerbReading) -> bool:
-    return "score" in reading.verb_calls.values()
+def _asked_scores(reading: VerbReading) -> frozenset[str]:
+    """The scores that a journey asks for; every one where it does not name them plainly."""
+    asked = frozenset[str]()
+    for call, verb in reading.verb_calls.items():
+        if verb == "score":
+            match [*call.args, *(one.value for one in call.keywords)]:
+                case [ast.Constant(value=str(name))]:
+                    asked |= {name}
+                case _:
+                    asked |= {*SCORES}
+    return asked
 
 
 def _policies(modules: Iterable[ModuleType]) -> tuple[Policy, ...]:
