@@ -1,7 +1,7 @@
 """The gate's facts, read from the primary under the player's row lock."""
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from workflows.effects import EffectInput
 from workflows.gate.bonus_value import WITHIN
 from workflows.gate.decision import Allowed, Refusal
 from workflows.gate.facts import Contact, GateFacts, RegisterAnswer, facts_of, had_bonus
-from workflows.gate.policy import NECESSARY
+from workflows.gate.policy import NECESSARY, Policy
 from workflows.gate.policy_book import PolicyBook
 from workflows.json_object import JsonObject
 from workflows.local_time import DAY, WEEK
@@ -72,7 +72,7 @@ async def read(
         await write_place(connection, brand, player_id, run_id, place)
     # After the lock: whoever ends a run in the books holds the player's row, and what was read before may be stale.
     found = await _run_and_contacts(connection, brand, player_id, run_id, now)
-    had = None if grant_id is None else await _had_bonus(connection, state, grants.c.id != grant_id, row.created_at)
+    had = None if grant_id is None else await _had_bonus(connection, state, row.created_at, grants.c.id != grant_id)
     facts = facts_of(
         state,
         addresses=addresses(player_id, row.profile, ways=ways),
@@ -148,11 +148,11 @@ def _ids(state: PlayerState) -> list[str]:
 
 
 async def _had_bonus(
-    connection: AsyncConnection, state: PlayerState, other: sa.ColumnElement[bool], heard_since: datetime
+    connection: AsyncConnection, state: PlayerState, heard_since: datetime, *other: sa.ColumnElement[bool]
 ) -> bool | None:
     """Whether the person had a bonus other than the one in question, at any of their accounts."""
     granted = sa.exists().where(
-        grants.c.brand == state.brand, grants.c.player_id.in_(_ids(state)), grants.c.status != "refused", other
+        grants.c.brand == state.brand, grants.c.player_id.in_(_ids(state)), grants.c.status != "refused", *other
     )
     granted_here = bool((await connection.execute(sa.select(granted))).scalar_one())
     others: list[PlayerState] = []
@@ -257,7 +257,7 @@ async def read_beside(
         contacts=[*contacts, *own],
         now=now,
         birth_date=_birth_date(row.profile),
-        had_bonus=await _had_bonus(connection, state, grants.c.run_id != beside, row.created_at),
+        had_bonus=await _had_bonus(connection, state, row.created_at, grants.c.run_id != beside),
         drawn_as=policies.drawn_as(brand),
     )
     if policies.of(brand, facts, now).counts_bonuses:
@@ -289,6 +289,43 @@ async def read_page_to_show(
     rows = await connection.execute(sa.select(players.c.id, players.c.state, players.c.profile).where(*some))
     states = ((PlayerState.from_json(brand, row.id, row.state), row.profile) for row in rows)
     return {state.player_id: _shown(state, profile, now, drawn_as) for state, profile in states}
+
+
+@dataclass(frozen=True)
+class Receiver:
+    """A player to whom something is given that no run gives, with what national registers are asked by."""
+
+    facts: GateFacts
+    policy: Policy
+    profile: JsonObject = field(repr=False)
+
+
+async def read_receivers(
+    connection: AsyncConnection,
+    brand: str,
+    player_ids: Collection[str],
+    now: datetime,
+    *,
+    policies: PolicyBook,
+    said: Callable[[str], Mapping[str, RegisterAnswer]],
+) -> dict[str, Receiver]:
+    """What the gate asks for before it is given at a press or a draw; of whom we never heard nothing is said.
+
+    `said` is what registers said of a player. Earlier bonuses are read where a policy goes by them, contacts never.
+    Nothing is locked: whoever gives by these facts holds the players' rows.
+    """
+    columns = (players.c.id, players.c.state, players.c.profile, players.c.created_at)
+    some = (players.c.brand == brand, players.c.id.in_(player_ids))
+    found: dict[str, Receiver] = {}
+    for row in (await connection.execute(sa.select(*columns).where(*some))).all():
+        state = PlayerState.from_json(brand, row.id, row.state)
+        facts = _shown(state, row.profile, now, policies.drawn_as(brand))
+        facts = replace(facts, registers=said(row.id))
+        policy = policies.of(brand, facts, now)
+        if policy.first_bonus_only:
+            facts = replace(facts, had_bonus=await _had_bonus(connection, state, row.created_at))
+        found[row.id] = Receiver(facts, policy, row.profile)
+    return found
 
 
 async def of_locked(

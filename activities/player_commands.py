@@ -2,11 +2,13 @@
 
 The table `player_commands`, which only this module writes. A command is one transaction: the row of the player is
 locked, the answer of an earlier attempt is looked for, the gate is asked, and what follows is written with the answer.
+Where a law wants a national register's word first, the transaction is left, the register asked, and all begun again.
 """
 
 import hashlib
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Final, Literal
@@ -21,6 +23,8 @@ from activities.database import Database
 from activities.intake.intake import Intake
 from activities.intake.locked_players import LockedPlayers
 from activities.loyalty_limits import give_back, house_gives, take_of
+from activities.providers.register import RegisterUnavailable
+from activities.registers import AskFirst, Registers, ToAsk
 from activities.rewards import reserve_prize
 from activities.shop_purchases import buy_item, cancel_purchase
 from activities.tournaments import seat_taken
@@ -38,6 +42,8 @@ from workflows.loyalty.point_currencies import HOUSE_GIVES_NO_MORE
 from workflows.loyalty.wheels import Wheel
 from workflows.player_state.prizes import PrizeGiving, give, prize_request
 from workflows.player_state.state import PlayerState
+
+logger = logging.getLogger(__name__)
 
 CommandKind = Literal["opt_in", "claim", "spin", "register", "buy", "cancel"]
 
@@ -60,6 +66,8 @@ class PlayerCommand:
     client_seed: str = ""
     #: What the player was shown that it costs.
     price: int = 0
+    #: Whether national registers were asked for it: what they have not said by now is a no.
+    registers_asked: bool = False
 
     @property
     def digest(self) -> str:
@@ -71,10 +79,13 @@ class PlayerCommand:
 class PlayerCommands:
     """Does what players ask for themselves."""
 
-    def __init__(self, database: Database, intake: Intake, policies: PolicyBook, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, intake: Intake, policies: PolicyBook, registers: Registers, clock: Clock
+    ) -> None:
         self.database = database
         self.intake = intake
         self.policies = policies
+        self.registers = registers
         self.clock = clock
 
     async def do(self, command: PlayerCommand) -> JsonObject:
@@ -82,6 +93,17 @@ class PlayerCommands:
 
         Raises `CommandKeyReused` where the key was used for something else.
         """
+        try:
+            return await self._do(command)
+        except AskFirst as first:
+            try:
+                await self.registers.ask(command, first.to_ask.profile, first.to_ask.names)
+            except RegisterUnavailable as away:
+                logger.info("A %s is refused: %s", command.kind, away)
+        return await self._do(replace(command, registers_asked=True))
+
+    async def _do(self, command: PlayerCommand) -> JsonObject:
+        """Do it in one transaction. Raises `AskFirst`, with nothing done, where a register must be asked before."""
         now = self.clock()
         brand, player_id = command.brand, command.player_id
         async with (
@@ -236,14 +258,26 @@ class PlayerCommands:
     async def _ask(
         self, connection: AsyncConnection, command: PlayerCommand, asked: Sequence[GrantFacts], now: datetime
     ) -> Allowed | Refusal:
-        """Ask the gate about everything that may be given; what it said first against it, and else of the last."""
-        drawn_as = self.policies.drawn_as(command.brand)
-        facts = await gate_facts.read_to_show(connection, command.brand, command.player_id, now, drawn_as=drawn_as)
-        policy = self.policies.of(command.brand, facts, now)
-        kind, decision = first_refusal(facts, asked, policy, now)
+        """Ask the gate about everything that may be given; what it said first against it, and else of the last.
+
+        Raises `AskFirst` where it misses what a register says and nobody has asked: nothing is written by then.
+        """
+        brand, player_id = command.brand, command.player_id
+        said = self.registers.known(command)
+        found = await gate_facts.read_receivers(
+            connection, brand, [player_id], now, policies=self.policies, said=lambda _player: said
+        )
+        player = found.get(player_id)
+        if player is None:
+            kind, decision = first_refusal(None, asked, self.policies.of(brand, None, now), now)
+        else:
+            kind, decision = first_refusal(player.facts, asked, player.policy, now)
+            wanted = self.registers.wanted([decision], player.facts, player.policy, now)
+            if wanted and not command.registers_asked:
+                raise AskFirst(ToAsk(player.profile, wanted))
         about = EffectInput(
-            brand=command.brand,
-            player_id=command.player_id,
+            brand=brand,
+            player_id=player_id,
             journey="",
             run_id=f"{command.kind}:{command.name}",
             step=command.key,

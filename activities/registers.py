@@ -17,8 +17,7 @@ from activities.intake.receipts import Receipt
 from activities.providers.breaker import Breaker
 from activities.providers.register import Register, RegisterGateway, RegisterSubject, identity_of
 from activities.settings import Settings
-from workflows.effects import EffectInput
-from workflows.errors import DesignError
+from workflows.errors import DesignError, JourneysError
 from workflows.events import Event, ExclusionSet
 from workflows.gate.decision import Allowed, Refusal, Wait
 from workflows.gate.facts import GateFacts, RegisterAnswer
@@ -44,12 +43,34 @@ class Ingests(Protocol):
         ...
 
 
+class AboutPlayer(Protocol):
+    """Whatever says whom it is about: an effect, a press of a button, a place in a draw."""
+
+    @property
+    def brand(self) -> str:
+        """The brand."""
+        ...
+
+    @property
+    def player_id(self) -> str:
+        """The player."""
+        ...
+
+
 @dataclass(frozen=True)
 class ToAsk:
     """What must be asked before a decision can be made: about whom, by the profile, and which registers."""
 
     profile: JsonObject = field(repr=False)
     names: Sequence[str]
+
+
+class AskFirst(JourneysError):
+    """Registers must be asked before it can be decided: leave the transaction with it, ask, and begin again."""
+
+    def __init__(self, to_ask: ToAsk) -> None:
+        self.to_ask = to_ask
+        super().__init__(f"Ask {', '.join(to_ask.names)} first.")
 
 
 class Registers:
@@ -63,13 +84,29 @@ class Registers:
         self._answers: dict[tuple[str, str], dict[str, RegisterAnswer]] = {}
 
     @classmethod
-    def over(cls, http: httpx.AsyncClient, settings: Settings, intake: Ingests, clock: Clock) -> "Registers":
-        """The registers that have an address in the settings. Raises DesignError."""
-        return cls(register_gateways(settings, http), intake, clock, settings.register_hash_key)
+    def over(
+        cls,
+        http: httpx.AsyncClient,
+        settings: Settings,
+        intake: Ingests,
+        clock: Clock,
+        *,
+        patience: timedelta = timedelta.max,
+    ) -> "Registers":
+        """The registers that have an address in the settings, each waited for no longer than `patience`.
 
-    def known(self, request: EffectInput) -> Mapping[str, RegisterAnswer]:
-        """What registers said lately of the player of an effect, by name."""
+        Raises DesignError.
+        """
+        timeout = min(patience, settings.provider_timeout)
+        return cls(register_gateways(settings, http, timeout), intake, clock, settings.register_hash_key)
+
+    def known(self, request: AboutPlayer) -> Mapping[str, RegisterAnswer]:
+        """What registers said lately of the player of an effect or a press, by name."""
         return self._answers.get((request.brand, request.player_id), {})
+
+    def presumed(self, now: datetime) -> Mapping[str, RegisterAnswer]:
+        """What is taken for their answers before they are asked: that none of those that we can ask lists a player."""
+        return {name: RegisterAnswer(listed=False, at=now) for name in self.registers}
 
     def wanted(
         self,
@@ -85,8 +122,8 @@ class Registers:
             return []
         return [one for one in registers_to_ask(facts.registers or {}, policy, now) if one in self.registers]
 
-    async def ask(self, request: EffectInput, profile: JsonObject, names: Iterable[str]) -> None:
-        """Ask registers about the player of an effect, remember what they say, and exclude whom one lists.
+    async def ask(self, request: AboutPlayer, profile: JsonObject, names: Iterable[str]) -> None:
+        """Ask registers about the player of an effect or a press, remember what they say, and exclude whom one lists.
 
         Raises RegisterUnavailable where one does not say; what the others said is remembered. Call it outside of any
         transaction.
@@ -135,7 +172,7 @@ def without_address(policies: PolicyBook, settings: Settings, now: datetime) -> 
     ]
 
 
-def register_gateways(settings: Settings, http: httpx.AsyncClient) -> dict[str, Register]:
+def register_gateways(settings: Settings, http: httpx.AsyncClient, timeout: timedelta) -> dict[str, Register]:
     """The registers that have an address. Raises DesignError where what they are asked with is missing."""
     if settings.register_urls and not (settings.register_token.strip() and settings.register_hash_key.strip()):
         raise DesignError(
@@ -143,8 +180,6 @@ def register_gateways(settings: Settings, http: httpx.AsyncClient) -> dict[str, 
             "set both, each 24 random bytes or more: `openssl rand -base64 32`."
         )
     return {
-        name: RegisterGateway(
-            name, url, settings.register_token, http, timeout=settings.provider_timeout, breaker=Breaker(name)
-        )
+        name: RegisterGateway(name, url, settings.register_token, http, timeout=timeout, breaker=Breaker(name))
         for name, url in settings.register_urls.items()
     }

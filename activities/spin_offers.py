@@ -48,7 +48,8 @@ class SpinOffers:
         now = self.clock()
         async with self.database.transaction() as connection:
             drawn_as = self.policies.drawn_as(request.brand)
-            player = await gate_facts.read(connection, request, self.intake.rules.journeys, now, drawn_as=drawn_as)
+            journeys = self.intake.rules.journeys
+            player = await gate_facts.read(connection, request, journeys, now, request.key, drawn_as=drawn_as)
             if player is not None and not player.run_is_active:
                 raise RunOver(request.run_id)
             if (earlier := await recorded_outcome(connection, request)) is not None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Annotated, Final, cast
 
 import httpx
@@ -18,6 +19,7 @@ from activities.player_commands import PlayerCommands
 from activities.player_tokens import PlayerTokens
 from activities.player_watch import PlayerWatch
 from activities.raffle_totals import TicketTotals
+from activities.registers import Registers
 from activities.settings import Settings
 from activities.temporal_client import client_options
 from activities.temporal_credentials import keep_credentials, renewable
@@ -32,6 +34,8 @@ from workflows.source.journey_loading import load
 #: Buttons that a player presses in a process: thirty at once, two a second from then on.
 PRESSES_AT_ONCE: Final = 30
 PRESSES_A_SECOND: Final = 2.0
+#: How long a player who presses a button waits for a national register; then it has not answered.
+REGISTER_PATIENCE: Final = timedelta(seconds=3)
 #: Streams that a player opens: as many at once as there may be, for pages in several tabs, then one a second.
 STREAMS_AT_ONCE: Final = 5
 STREAMS_A_SECOND: Final = 1.0
@@ -82,6 +86,7 @@ async def api_engine(settings: Settings, clock: Clock | None) -> AsyncIterator[A
         watching = asyncio.create_task(watch.run())
         stack.callback(watching.cancel)
         http = await stack.enter_async_context(httpx.AsyncClient(timeout=5))
+        registers = Registers.over(http, settings, core.intake, core.clock, patience=REGISTER_PATIENCE)
         yield ApiEngine(
             **vars(core),
             keys=Keys(pools.keys),
@@ -91,7 +96,7 @@ async def api_engine(settings: Settings, clock: Clock | None) -> AsyncIterator[A
             watch=watch,
             presses=PlayerPace(PRESSES_AT_ONCE, PRESSES_A_SECOND),
             streams=PlayerPace(STREAMS_AT_ONCE, STREAMS_A_SECOND),
-            commands=PlayerCommands(core.database, core.intake, core.policies, core.clock),
+            commands=PlayerCommands(core.database, core.intake, core.policies, registers, core.clock),
             rulers=BoardRulers(core.database),
             ticket_totals=TicketTotals(),
             board_aliases=BoardAliases(settings.link_secrets),

@@ -103,8 +103,12 @@ async def my_shop(engine: EngineOf, key: Player, if_none_match: IfNoneMatch = No
     if not items:
         return answer([], if_none_match)
     async with engine.database.reading() as connection:
-        facts = await gate_facts.read_to_show(connection, key.brand, player_of(key), now)
+        presumed = engine.commands.registers.presumed(now)
+        found = await gate_facts.read_receivers(
+            connection, key.brand, [state.player_id], now, policies=engine.policies, said=lambda _player: presumed
+        )
         used = await used_of(connection, key.brand, [stock_of(one.name) for one in items])
+    facts = found[state.player_id].facts if found else None
     views = [_item_view(engine, one, state, facts, used.get(stock_of(one.name), 0), now) for one in items]
     return answer([view for view in views if view.reason != "not_visible"], if_none_match)
 

@@ -10,9 +10,10 @@ from stage.world.records import GrantRecord, SpinRecord
 from stage.world.state import WorldState
 from workflows.channels import CHANNELS
 from workflows.gate.decision import Refusal
-from workflows.gate.facts import GrantFacts, facts_of
+from workflows.gate.facts import GrantFacts, facts_of, had_bonus
 from workflows.gate.prize_check import first_refusal, prize_facts
 from workflows.gate.reasons import Reason
+from workflows.gate.register_check import as_if_unlisted
 from workflows.loyalty.fair_draws import draw
 from workflows.loyalty.missions import PlayerMission
 from workflows.loyalty.point_currencies import HOUSE_GIVES_NO_MORE
@@ -148,13 +149,18 @@ def _refused_prize(world: WorldState, player_id: str, mission: PlayerMission) ->
 
 
 def refused_by_gate(world: WorldState, player_id: str, *asked: GrantFacts) -> str | None:
-    """What the gate says against it; a player of whom contacts and earlier bonuses are not read, as in production."""
+    """What the gate says against it; of contacts nothing is read, as in production, and no register lists anybody."""
+    state = world.player(player_id)
+    granted = any(one.player_id == player_id and one.status != "refused" for one in world.grants)
     facts = facts_of(
-        world.player(player_id),
+        state,
         addresses=world.addresses.get(player_id, frozenset(CHANNELS)),
         contacts=(),
         now=world.now,
         birth_date=world.birth_dates.get(player_id),
+        had_bonus=had_bonus(state, granted_here=granted),
     )
-    _, decision = first_refusal(facts, asked, world.policies.of(world.brand, facts, world.now), world.now)
+    policy = world.policies.of(world.brand, facts, world.now)
+    presumed = as_if_unlisted(facts, policy, world.now)
+    _, decision = first_refusal(presumed, asked, policy, world.now)
     return str(decision.reason) if isinstance(decision, Refusal) else None

@@ -42,7 +42,9 @@ class Shopper:
     def __init__(self, parts: Effects, player: str) -> None:
         self.parts, self.player, self.pressed = parts, player, 0
         casino = parts.casino
-        self.commands = PlayerCommands(parts.database, casino.intake, parts.grants.policies, casino.clock)
+        self.commands = PlayerCommands(
+            parts.database, casino.intake, parts.grants.policies, parts.grants.registers, casino.clock
+        )
         self.settlement = ShopSettlement(parts.database, casino.intake, casino.clock)
 
     async def earns(self, points: int) -> None:

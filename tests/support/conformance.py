@@ -364,7 +364,8 @@ async def on_the_server(theatre: Theatre, trace: Trace, histories: Mapping[str, 
 
 async def _press(theatre: Theatre, player_id: str, act: Pressing) -> None:
     built = theatre.engine
-    commands = PlayerCommands(built.database, built.intake, built.policies, theatre.clock)
+    registers = built.grants.registers
+    commands = PlayerCommands(built.database, built.intake, built.policies, registers, theatre.clock)
     await commands.do(PlayerCommand(BRAND, player_id, act.key, act.button, act.name))
     await theatre.deliver()
 

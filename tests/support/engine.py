@@ -274,7 +274,7 @@ async def effects(url: str, **settings: Any) -> AsyncIterator[Effects]:
             grants=built.grants,
             awards=built.awards,
             spins=built.spins,
-            commands=PlayerCommands(built.database, built.intake, built.policies, clock),
+            commands=PlayerCommands(built.database, built.intake, built.policies, built.grants.registers, clock),
             pauses=built.pauses,
             tasks=built.tasks,
             runs=built.runs,
