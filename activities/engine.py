@@ -272,7 +272,7 @@ class WorkerEngine(Engine):
 
     def raffles(self) -> RaffleDrawing:
         """What draws raffles whose period is over."""
-        return RaffleDrawing(self.database, self.intake, self.policies, self.clock)
+        return RaffleDrawing(self.database, self.intake, self.policies, self.grants.registers, self.clock)
 
     def settlement(self) -> ShopSettlement:
         """What settles purchases whose delivery is over."""

@@ -156,6 +156,8 @@ raffle_draws = Table(
     # What was drawn from: each bundle with its holder under another name, and how many places there were.
     Column("tickets", JSONB),
     Column("places", Integer),
+    # Who was drawn for a place and may not have it: place, ticket, and the name of the holder in the draw.
+    Column("passed_over", JSONB),
     # What was promised, and the secret that the names of holders are made with, which is never told.
     Column("terms", JSONB),
     Column("alias_key", LargeBinary),

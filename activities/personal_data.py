@@ -339,7 +339,7 @@ PERSONAL_DATA: Final[Mapping[str, TableData]] = {
     ),
     "raffle_draws": TableData(
         "stay: holders stand there under names that only a secret of the draw leads to",
-        pseudonymous="tickets alias_key",
+        pseudonymous="tickets passed_over alias_key",
         none="brand raffle period seed drawn_at places terms",
         player="",
     ),

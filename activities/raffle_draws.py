@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from workflows.json_object import JsonObject
 from workflows.loyalty.fair_draws import seed_hash
-from workflows.loyalty.raffle_winners import Bundle, DrawnBundle, drawn_bundles, taking_part
+from workflows.loyalty.raffle_winners import Bundle, RaffleDraw
 from workflows.loyalty.raffles import RaffleTerms
 
 ALIAS_KEY_BYTES: Final = 32
@@ -84,53 +84,46 @@ async def lock(connection: AsyncConnection, draw: OpenDraw) -> bool:
     return (await connection.execute(_LOCK, draw.key)).first() is not None
 
 
-async def holders(connection: AsyncConnection, draw: OpenDraw) -> list[tuple[int, str, int]]:
-    """Tickets of a draw with their players, and how many each row stands for, the oldest first.
+async def holders(connection: AsyncConnection, draw: OpenDraw) -> list[Bundle]:
+    """The bundles of a draw, each held by a player, the oldest first.
 
     Those of an account that was merged away are the survivor's: one person is one holder.
     """
-    return [(ticket, player, count) for ticket, player, count in await connection.execute(_TICKETS, draw.key)]
+    return [Bundle(ticket, player, count) for ticket, player, count in await connection.execute(_TICKETS, draw.key)]
 
 
-async def make(
+async def keep_drawn(
     connection: AsyncConnection,
     draw: OpenDraw,
     terms: RaffleTerms,
-    tickets: Sequence[tuple[int, str, int]],
-    protected: Collection[str],
+    bundles: Sequence[Bundle],
+    drawn: RaffleDraw,
     now: datetime,
-) -> list[DrawnBundle]:
-    """Draw, and write down what was drawn from and who won what; `protected` players take no part."""
+) -> None:
+    """Write down what was drawn from, who won what and who was passed over. Holders of bundles are players."""
     key, prizes = secrets.token_bytes(ALIAS_KEY_BYTES), terms.by_place
+    passed = [[one.place, one.bundle.ticket, alias(key, one.bundle.holder)] for one in drawn.passed_over]
     # Not on the loop: a million bundles are seconds.
-    drawn, told = await asyncio.to_thread(_drawn, draw, key, tickets, protected, len(prizes))
-    written = {"tickets": told, "places": len(prizes), "alias_key": key, "at": now}
-    await connection.execute(_DRAWN, draw.key | written)
-    players = {ticket: player for ticket, player, _ in tickets}
+    told = await asyncio.to_thread(_told, key, bundles)
+    written = {"tickets": told, "passed_over": orjson.dumps(passed).decode(), "places": len(prizes)}
+    await connection.execute(_DRAWN, draw.key | written | {"alias_key": key, "at": now})
     won = [
         draw.key
         | {
             "place": one.place,
-            "player": players[one.bundle.ticket],
+            "player": one.bundle.holder,
             "ticket": one.bundle.ticket,
             "prize": orjson.dumps(prizes[one.place - 1]).decode(),
         }
-        for one in drawn
+        for one in drawn.won
     ]
     if won:
         await connection.execute(_WON, won)
-    return drawn
 
 
-def _drawn(
-    draw: OpenDraw, key: bytes, tickets: Sequence[tuple[int, str, int]], protected: Collection[str], places: int
-) -> tuple[list[DrawnBundle], str]:
-    """Who won, and what was drawn from as it is told."""
-    aliases = {player: alias(key, player) for _, player, _ in tickets}
-    bundles = [Bundle(ticket, aliases[player], count) for ticket, player, count in tickets]
-    bundles = taking_part(bundles, {aliases[player] for player in protected if player in aliases})
-    drawn = drawn_bundles(draw.seed, draw.raffle, draw.period, bundles, places)
-    return drawn, orjson.dumps([[one.ticket, one.holder, one.count] for one in bundles]).decode()
+def _told(key: bytes, bundles: Sequence[Bundle]) -> str:
+    """What was drawn from, as it is told."""
+    return orjson.dumps([[one.ticket, alias(key, one.holder), one.count] for one in bundles]).decode()
 
 
 async def next_winner(connection: AsyncConnection, raffles: Collection[str], now: datetime) -> Winner | None:
@@ -183,6 +176,7 @@ async def proof_of_draw(
         "next": after + PROOF_PAGE if after + PROOF_PAGE < row.bundles else None,
         "own_name": None if row.alias_key is None else alias(bytes(row.alias_key), player_id),
         "places": row.places or 0,
+        "passed_over": row.passed_over or [],
         "winners": row.winners or [],
     }
 
@@ -251,7 +245,8 @@ _TICKETS: Final = text(
 _DRAWN: Final = text(
     """
     UPDATE raffle_draws
-    SET drawn_at = :at, tickets = CAST(:tickets AS jsonb), places = :places, alias_key = :alias_key
+    SET drawn_at = :at, tickets = CAST(:tickets AS jsonb), passed_over = CAST(:passed_over AS jsonb), places = :places,
+        alias_key = :alias_key
     WHERE brand = :brand AND raffle = :raffle AND period = :period
     """
 )
@@ -296,7 +291,8 @@ _MINE: Final = text(
 )
 _PROOF: Final = text(
     """
-    SELECT d.seed, d.drawn_at, d.places, d.alias_key, coalesce(jsonb_array_length(d.tickets), 0) AS bundles,
+    SELECT d.seed, d.drawn_at, d.places, d.passed_over, d.alias_key,
+           coalesce(jsonb_array_length(d.tickets), 0) AS bundles,
            (SELECT jsonb_agg(t.bundle ORDER BY t.place)
             FROM jsonb_array_elements(d.tickets) WITH ORDINALITY AS t (bundle, place)
             WHERE t.place > :after AND t.place <= :to) AS page,

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -13,13 +13,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities import gate_decisions, gate_facts, raffle_draws
 from activities.clock import Clock, sleep_or_stop
 from activities.database import Database
+from activities.gate_facts import Receiver
 from activities.intake.intake import Intake
+from activities.providers.register import RegisterUnavailable
 from activities.raffle_draws import OpenDraw, Winner
+from activities.registers import Registers, ToAsk
 from activities.rewards import reserve_prize
+from workflows.effects import EffectInput
 from workflows.gate.decision import Allowed, Refusal
-from workflows.gate.facts import GateFacts, GrantFacts
+from workflows.gate.facts import GrantFacts, RegisterAnswer
 from workflows.gate.policy_book import PolicyBook
 from workflows.gate.prize_check import first_refusal
+from workflows.loyalty.raffle_winners import draw_raffle, taking_part
 from workflows.loyalty.raffles import RaffleTerms
 from workflows.player_state.prizes import PrizeGiving, give, prize_request
 from workflows.rewards import Reward
@@ -32,19 +37,38 @@ PAUSE_S: Final = 30.0
 SETTLING: Final = timedelta(minutes=5)
 #: Players whom the gate is asked about at once.
 PAGE: Final = 200
+#: How long after it is due a draw waits for national registers; then it passes over whom they said nothing of.
+REGISTER_PATIENCE: Final = timedelta(hours=1)
+#: Registers are asked about so many players at once.
+ASKED_AT_ONCE: Final = 10
 #: How long a prize that failed waits, at first and at most.
 WAIT_FIRST: Final = timedelta(minutes=1)
 WAIT_MOST: Final = timedelta(hours=1)
 _REWARD: Final[TypeAdapter[Reward]] = TypeAdapter(Reward)
 
 
-class RaffleDrawing:
-    """Draws and gives. Any number may run side by side: each draw, and each place, is one transaction's."""
+class _AskAbout(Exception):
+    """Who was drawn, and of whom registers must say something first, each with what they are asked by."""
 
-    def __init__(self, database: Database, intake: Intake, policies: PolicyBook, clock: Clock) -> None:
+    def __init__(self, players: Mapping[str, ToAsk]) -> None:
+        self.players = players
+        super().__init__(f"Registers are asked about {len(players)} players first.")
+
+
+class RaffleDrawing:
+    """Draws and gives. Any number may run side by side: each draw, and each place, is one transaction's.
+
+    National registers are asked in between, and only about who was drawn; then it is drawn again by the same seed, and
+    whom a register lists is passed over.
+    """
+
+    def __init__(
+        self, database: Database, intake: Intake, policies: PolicyBook, registers: Registers, clock: Clock
+    ) -> None:
         self.database = database
         self.intake = intake
         self.policies = policies
+        self.registers = registers
         self.clock = clock
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -70,6 +94,8 @@ class RaffleDrawing:
         for draw in draws:
             try:
                 made += await self._draw(draw)
+            except RegisterUnavailable as away:
+                logger.warning("The draw of %s of %s in %s waits: %s", draw.raffle, draw.period, draw.brand, away)
             except Exception:
                 sentence = "The draw of %s of %s in %s failed and is tried again; the others go on."
                 logger.exception(sentence, draw.raffle, draw.period, draw.brand)
@@ -90,6 +116,9 @@ class RaffleDrawing:
                     withheld = await self._give(connection, winner, terms, now)
                     await raffle_draws.settle(connection, winner, withheld, now)
                 done += 1
+            except _AskAbout as first:
+                assert winner is not None
+                await self._ask_or_push_back(winner, first)
             except Exception:
                 if winner is None:
                     raise
@@ -98,6 +127,14 @@ class RaffleDrawing:
                 logger.exception(sentence, *place)
                 await self._push_back(winner)
         return done
+
+    async def _ask_or_push_back(self, winner: Winner, first: _AskAbout) -> None:
+        """Ask registers about who has won, so that the place is given next; without an answer it waits."""
+        try:
+            await self._ask(winner.brand, first.players)
+        except RegisterUnavailable as away:
+            logger.warning("Place %d of %s of %s waits: %s", winner.place, winner.raffle, winner.period, away)
+            await self._push_back(winner)
 
     async def _push_back(self, winner: Winner) -> None:
         """Let the places of others go first; where the database is away this fails too, and nothing is counted."""
@@ -114,53 +151,134 @@ class RaffleDrawing:
                 terms = await raffle_draws.keep_terms(connection, draw, RaffleTerms.of(declared, draw.period))
         if terms is None or now < terms.draws_at + SETTLING:
             return False
+        asked_about = set[str]()
+        while True:
+            try:
+                return await self._draw_now(draw, terms, asked_about, self.clock())
+            except _AskAbout as first:
+                asked_about |= first.players.keys()
+                await self._ask(draw.brand, first.players, insist=_waits(terms, self.clock()))
+
+    async def _draw_now(self, draw: OpenDraw, terms: RaffleTerms, asked_about: Collection[str], now: datetime) -> bool:
+        """Draw in one transaction; False where it is made. Raises `_AskAbout`, with nothing written.
+
+        Who was drawn before and `asked_about` takes part, also where a register has excluded them since: they are drawn
+        again and passed over, and the record says so.
+        """
         async with self.database.transaction() as connection:
             if not await raffle_draws.lock(connection, draw):
                 return False
-            tickets = await raffle_draws.holders(connection, draw)
-            players = {player for _, player, _ in tickets}
-            protected = await self._protected(connection, draw.brand, players, _asked(terms), now)
-            await raffle_draws.make(connection, draw, terms, tickets, protected, now)
+            bundles = await raffle_draws.holders(connection, draw)
+            protected = await self._protected(connection, draw.brand, {one.holder for one in bundles}, terms, now)
+            bundles = taking_part(bundles, protected.difference(asked_about))
+            named, places = (draw.seed, draw.raffle, draw.period), len(terms.by_place)
+            passed_over, judged = set[str](), set[str]()
+            while True:
+                # Not on the loop: a million bundles are seconds.
+                drawn = await asyncio.to_thread(draw_raffle, *named, bundles, places, frozenset(passed_over))
+                new = {one.bundle.holder for one in drawn.won} - judged
+                if not new:
+                    break
+                passed_over |= await self._passed_over(connection, draw.brand, new, terms, asked_about, now)
+                judged |= new
+            await raffle_draws.keep_drawn(connection, draw, terms, bundles, drawn, now)
         return True
 
     async def _protected(
+        self, connection: AsyncConnection, brand: str, players: Collection[str], terms: RaffleTerms, now: datetime
+    ) -> set[str]:
+        """Who may not be given what there is to win, whatever registers will say."""
+        asked, presumed, found = _asked(terms), self.registers.presumed(now), set[str]()
+        async for player_id, known in self._receivers(connection, brand, players, now, lambda _player: presumed):
+            if isinstance(self._decide(brand, known, asked, now)[1], Refusal):
+                found.add(player_id)
+        return found
+
+    async def _passed_over(
+        self,
+        connection: AsyncConnection,
+        brand: str,
+        drawn: Collection[str],
+        terms: RaffleTerms,
+        asked_about: Collection[str],
+        now: datetime,
+    ) -> set[str]:
+        """Who was drawn and may not have a prize. Raises `_AskAbout` where a register must be asked first."""
+        asked, found, to_ask = _asked(terms), set[str](), dict[str, ToAsk]()
+        async for player_id, known in self._receivers(connection, brand, drawn, now, self._said(brand)):
+            _, decision = self._decide(brand, known, asked, now)
+            wanted = self._wanted(known, decision, now)
+            if known is not None and wanted and (_waits(terms, now) or player_id not in asked_about):
+                to_ask[player_id] = ToAsk(known.profile, wanted)
+            elif isinstance(decision, Refusal):
+                found.add(player_id)
+        if to_ask:
+            raise _AskAbout(to_ask)
+        return found
+
+    async def _receivers(
         self,
         connection: AsyncConnection,
         brand: str,
         players: Collection[str],
-        asked: Sequence[GrantFacts],
         now: datetime,
-    ) -> set[str]:
-        """Who may not be given what there is to win."""
-        found = set[str]()
-        ids = sorted(players)
+        said: Callable[[str], Mapping[str, RegisterAnswer]],
+    ) -> AsyncIterator[tuple[str, Receiver | None]]:
+        ids, policies = sorted(players), self.policies
         for first in range(0, len(ids), PAGE):
             page = ids[first : first + PAGE]
-            drawn_as = self.policies.drawn_as(brand)
-            known = await gate_facts.read_page_to_show(connection, brand, page, now, drawn_as=drawn_as)
+            known = await gate_facts.read_receivers(connection, brand, page, now, policies=policies, said=said)
             for player_id in page:
-                if isinstance(self._decide(brand, known.get(player_id), asked, now)[1], Refusal):
-                    found.add(player_id)
-        return found
+                yield player_id, known.get(player_id)
+
+    async def _receiver(
+        self, connection: AsyncConnection, brand: str, player_id: str, now: datetime
+    ) -> Receiver | None:
+        said = self._said(brand)
+        found = await gate_facts.read_receivers(connection, brand, [player_id], now, policies=self.policies, said=said)
+        return found.get(player_id)
+
+    def _said(self, brand: str) -> Callable[[str], Mapping[str, RegisterAnswer]]:
+        return lambda player_id: self.registers.known(_about(brand, player_id))
+
+    def _wanted(self, known: Receiver | None, decision: Allowed | Refusal, now: datetime) -> list[str]:
+        return [] if known is None else self.registers.wanted([decision], known.facts, known.policy, now)
+
+    async def _ask(self, brand: str, players: Mapping[str, ToAsk], *, insist: bool = True) -> None:
+        """Ask registers about some players. Raises RegisterUnavailable where one does not say, if we `insist`."""
+        room = asyncio.Semaphore(ASKED_AT_ONCE)
+
+        async def ask_about(player_id: str, to_ask: ToAsk) -> None:
+            async with room:
+                await self.registers.ask(_about(brand, player_id), to_ask.profile, to_ask.names)
+
+        asking = (ask_about(player_id, to_ask) for player_id, to_ask in players.items())
+        for came in await asyncio.gather(*asking, return_exceptions=True):
+            if isinstance(came, BaseException) and (insist or not isinstance(came, RegisterUnavailable)):
+                raise came
 
     def _decide(
-        self, brand: str, facts: GateFacts | None, asked: Sequence[GrantFacts], now: datetime
+        self, brand: str, known: Receiver | None, asked: Sequence[GrantFacts], now: datetime
     ) -> tuple[str, Allowed | Refusal]:
-        return first_refusal(facts, asked, self.policies.of(brand, facts, now), now)
+        if known is None:
+            return first_refusal(None, asked, self.policies.of(brand, None, now), now)
+        return first_refusal(known.facts, asked, known.policy, now)
 
     async def _give(self, connection: AsyncConnection, winner: Winner, terms: RaffleTerms, now: datetime) -> str | None:
         """Give a place its prize; why not, where the gate has something against it by now.
 
-        What an account won that was merged away since goes to the one that stays.
+        What an account won that was merged away since goes to the one that stays. Raises `_AskAbout`, with nothing
+        given, where a register must be asked first.
         """
         prize, product = _REWARD.validate_python(winner.prize), terms.product
         won_in, number = f"raffle:{winner.raffle}:{winner.period}:{winner.player_id}", str(winner.place)
         player_id = winner.merged_into or winner.player_id
         async with self.intake.locked(connection, winner.brand, {winner.player_id, player_id}, now) as players:
             state = players.states.get(player_id)
-            drawn_as = self.policies.drawn_as(winner.brand)
-            facts = await gate_facts.read_to_show(connection, winner.brand, player_id, now, drawn_as=drawn_as)
-            kind, decision = self._decide(winner.brand, facts, [GrantFacts.of(prize, product)], now)
+            known = await self._receiver(connection, winner.brand, player_id, now)
+            kind, decision = self._decide(winner.brand, known, [GrantFacts.of(prize, product)], now)
+            if known is not None and (wanted := self._wanted(known, decision, now)):
+                raise _AskAbout({player_id: ToAsk(known.profile, wanted)})
             if state is not None and state.merged_into is not None:
                 raise LookupError(f"{player_id} was merged into {state.merged_into} a moment ago")
             request = prize_request(winner.brand, player_id, won_in, number, prize, product)
@@ -176,6 +294,16 @@ class RaffleDrawing:
             won = give(state, prize, giving, players.rules, now, players.failures)
             players.record(player_id, won)
         return None
+
+
+def _about(brand: str, player_id: str) -> EffectInput:
+    """Whom registers are asked about."""
+    return EffectInput(brand=brand, player_id=player_id, journey="", run_id="raffle", step="")
+
+
+def _waits(terms: RaffleTerms, now: datetime) -> bool:
+    """Whether a draw still waits for registers that do not answer."""
+    return now < terms.draws_at + SETTLING + REGISTER_PATIENCE
 
 
 def _asked(terms: RaffleTerms) -> list[GrantFacts]:

@@ -46,7 +46,8 @@ async def with_tickets(parts: Effects, name: str, count: int = 2) -> str:
 
 
 def drawing(parts: Effects) -> RaffleDrawing:
-    return RaffleDrawing(parts.database, parts.casino.intake, parts.commands.policies, parts.casino.clock)
+    registers = parts.commands.registers
+    return RaffleDrawing(parts.database, parts.casino.intake, parts.commands.policies, registers, parts.casino.clock)
 
 
 def period_is_over(parts: Effects) -> str:

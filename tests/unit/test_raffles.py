@@ -1,7 +1,7 @@
 """A raffle's draw: recomputed by anybody, one prize a holder, each ticket with the same chance."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from time import process_time
 from typing import Any
@@ -16,7 +16,7 @@ from workflows import cash, currency, day, days, free_bet, month, points, raffle
 from workflows.errors import DesignError
 from workflows.loyalty.fair_draws import drawn_number, seed_hash
 from workflows.loyalty.point_currencies import PointCurrency
-from workflows.loyalty.raffle_winners import Bundle, drawn_bundles, fault_of_raffle, raffle_words, taking_part
+from workflows.loyalty.raffle_winners import Bundle, draw_raffle, fault_of_raffle, raffle_words, taking_part
 from workflows.loyalty.raffles import Raffle, RaffleTerms
 
 SEED = bytes(range(32))
@@ -27,8 +27,8 @@ BUNDLES = st.lists(
 )
 
 
-def proof_of(bundles: list[Bundle], places: int) -> dict[str, Any]:
-    drawn = drawn_bundles(SEED, "spring", "2026-03-09", bundles, places)
+def proof_of(bundles: list[Bundle], places: int, passed_over: Collection[str] = ()) -> dict[str, Any]:
+    drawn = draw_raffle(SEED, "spring", "2026-03-09", bundles, places, passed_over)
     return {
         "raffle": "spring",
         "period": "2026-03-09",
@@ -36,14 +36,15 @@ def proof_of(bundles: list[Bundle], places: int) -> dict[str, Any]:
         "seed_hash": seed_hash(SEED),
         "tickets": [[one.ticket, one.holder, one.count] for one in bundles],
         "places": places,
-        "winners": [[one.place, one.bundle.ticket] for one in drawn],
+        "passed_over": [[one.place, one.bundle.ticket, one.bundle.holder] for one in drawn.passed_over],
+        "winners": [[one.place, one.bundle.ticket] for one in drawn.won],
     }
 
 
 @settings(max_examples=examples(50))
 @given(BUNDLES, st.integers(1, 12))
 def test_i27_every_place_is_given_once_and_nobody_wins_twice(bundles: list[Bundle], places: int) -> None:
-    drawn = drawn_bundles(SEED, "spring", "2026-03-09", bundles, places)
+    drawn = draw_raffle(SEED, "spring", "2026-03-09", bundles, places).won
     winners = [one.bundle.holder for one in drawn]
     assert len(set(winners)) == len(winners) == min(places, len({one.holder for one in bundles}))
     assert [one.place for one in drawn] == [*range(1, len(drawn) + 1)]
@@ -54,7 +55,7 @@ def test_i27_every_place_is_given_once_and_nobody_wins_twice(bundles: list[Bundl
 @given(BUNDLES, st.integers(1, 12))
 def test_who_wins_is_who_holds_the_ticket_counted_through_what_is_left(bundles: list[Bundle], places: int) -> None:
     left = [one for one in bundles for _ in range(one.count)]
-    for drawn in drawn_bundles(SEED, "spring", "2026-03-09", bundles, places):
+    for drawn in draw_raffle(SEED, "spring", "2026-03-09", bundles, places).won:
         ticket = drawn_number(SEED, raffle_words("spring", "2026-03-09", drawn.place), len(left))
         assert drawn.bundle == left[ticket]
         left = [one for one in left if one.holder != drawn.bundle.holder]
@@ -63,14 +64,14 @@ def test_who_wins_is_who_holds_the_ticket_counted_through_what_is_left(bundles: 
 def test_a_large_draw_is_made_within_seconds() -> None:
     bundles = [Bundle(ticket, f"p-{ticket}", 1 + ticket % 7) for ticket in range(100_000)]
     begun = process_time()
-    assert len(drawn_bundles(SEED, "spring", "2026-03-09", bundles, 1_000)) == 1_000
+    assert len(draw_raffle(SEED, "spring", "2026-03-09", bundles, 1_000).won) == 1_000
     assert process_time() - begun < 5, "each place through every bundle took a hundred million steps"
 
 
 @settings(max_examples=examples(50))
 @given(BUNDLES, st.sets(st.sampled_from("abcdefgh")))
 def test_i29_who_is_protected_is_not_drawn(bundles: list[Bundle], protected: set[str]) -> None:
-    drawn = drawn_bundles(SEED, "spring", "2026-03-09", taking_part(bundles, protected), 12)
+    drawn = draw_raffle(SEED, "spring", "2026-03-09", taking_part(bundles, protected), 12).won
     assert not {one.bundle.holder for one in drawn} & protected
 
 
@@ -86,6 +87,41 @@ def test_i24_a_draw_follows_from_its_record_and_no_other_does(bundles: list[Bund
     assert str(fault_of_raffle({**proof, "tickets": [[1, "a", 5], [2, "b", -1]]})).startswith("it is no proof")
 
 
+@settings(max_examples=examples(50))
+@given(BUNDLES, st.integers(1, 12), st.sets(st.sampled_from("abcdefgh")))
+def test_i24_i29_who_is_passed_over_wins_nothing_and_the_record_says_who_it_was(
+    bundles: list[Bundle], places: int, excluded: set[str]
+) -> None:
+    drawn = draw_raffle(SEED, "spring", "2026-03-09", bundles, places, excluded)
+    assert not {one.bundle.holder for one in drawn.won} & excluded
+    assert {one.bundle.holder for one in drawn.passed_over} <= excluded
+    assert [one.place for one in drawn.won] == [*range(1, len(drawn.won) + 1)]
+    assert len(drawn.won) == min(places, len({one.holder for one in bundles} - excluded))
+    proof = proof_of(bundles, places, excluded)
+    assert fault_of_raffle(proof) is None
+    if drawn.passed_over:
+        assert fault_of_raffle({**proof, "passed_over": []}) is not None, "nobody is passed over in silence"
+    assert fault_of_raffle({**proof, "passed_over": [*proof["passed_over"], [1, 5, "z"]]}) is not None
+
+
+def test_who_is_drawn_before_somebody_is_passed_over_keeps_their_place() -> None:
+    bundles = [Bundle(number, f"p-{number}", 1) for number in range(50)]
+    all_of_them = draw_raffle(SEED, "spring", "2026-03-09", bundles, 5).won
+    third = all_of_them[2].bundle.holder
+    drawn = draw_raffle(SEED, "spring", "2026-03-09", bundles, 5, {third})
+    assert drawn.won[:2] == all_of_them[:2]
+    assert [(one.place, one.bundle.holder) for one in drawn.passed_over] == [(3, third)]
+
+
+def test_i25_where_somebody_is_passed_over_the_others_have_the_same_chance() -> None:
+    bundles, draws = [Bundle(1, "a", 6), Bundle(2, "b", 3), Bundle(3, "c", 1)], examples(2_000)
+    came = Counter(
+        draw_raffle(SEED, "spring", str(number), bundles, 1, {"a"}).won[0].bundle.holder for number in range(draws)
+    )
+    expected = {"b": draws * 0.75, "c": draws * 0.25}
+    assert sum((came[one] - often) ** 2 / often for one, often in expected.items()) < 10.8
+
+
 def test_terms_outlive_their_declaration() -> None:
     gold = currency("gold", expires=days(30))
     made = raffle("r", (1, points(100)), (2, points(10)), into=gold, product="casino", each=month)
@@ -97,7 +133,7 @@ def test_terms_outlive_their_declaration() -> None:
 
 def test_i25_each_ticket_has_the_same_chance() -> None:
     bundles, draws = [Bundle(1, "a", 6), Bundle(2, "b", 3), Bundle(3, "c", 1)], examples(2_000)
-    came = Counter(drawn_bundles(SEED, "spring", str(number), bundles, 1)[0].bundle.holder for number in range(draws))
+    came = Counter(draw_raffle(SEED, "spring", str(number), bundles, 1).won[0].bundle.holder for number in range(draws))
     expected = {"a": draws * 0.6, "b": draws * 0.3, "c": draws * 0.1}
     assert sum((came[one] - often) ** 2 / often for one, often in expected.items()) < 13.8
 

@@ -25,24 +25,44 @@ class DrawnBundle:
     bundle: Bundle
 
 
-def raffle_words(name: str, period: str, place: int) -> str:
-    """Which draw it is."""
-    return f"raffle:{name}:{period}:{place}"
+@dataclass(frozen=True)
+class RaffleDraw:
+    """What a draw came to: who wins each place, and who was drawn for one and passed over, in the order it went."""
+
+    won: list[DrawnBundle]
+    passed_over: list[DrawnBundle]
 
 
-def drawn_bundles(seed: bytes, name: str, period: str, bundles: Sequence[Bundle], places: int) -> list[DrawnBundle]:
-    """Who wins: each ticket with the same chance, and of one holder's tickets none after one has won."""
-    left, found = TicketCounts([one.count for one in bundles]), list[DrawnBundle]()
-    of_holder = defaultdict[str, list[int]](list)
+def raffle_words(name: str, period: str, place: int, again: int = 0) -> str:
+    """Which draw it is; `again` counts those who were drawn for the place before and passed over."""
+    return f"raffle:{name}:{period}:{place}" + (f":{again}" if again else "")
+
+
+def draw_raffle(
+    seed: bytes,
+    name: str,
+    period: str,
+    bundles: Sequence[Bundle],
+    places: int,
+    passed_over: Collection[str] = frozenset(),
+) -> RaffleDraw:
+    """Who wins: each ticket with the same chance, and of one holder's tickets none after one was drawn.
+
+    For a holder who is `passed_over` the same place is drawn once more, from what is left.
+    """
+    left, drawn = TicketCounts([one.count for one in bundles]), RaffleDraw([], [])
+    of_holder, again = defaultdict[str, list[int]](list), 0
     for number, one in enumerate(bundles):
         of_holder[one.holder].append(number)
-    while of_holder and len(found) < places:
-        place = len(found) + 1
-        won = bundles[left.bundle_of(drawn_number(seed, raffle_words(name, period, place), left.total))]
-        found.append(DrawnBundle(place, won))
-        for number in of_holder.pop(won.holder):
+    while of_holder and len(drawn.won) < places:
+        place = len(drawn.won) + 1
+        bundle = bundles[left.bundle_of(drawn_number(seed, raffle_words(name, period, place, again), left.total))]
+        is_passed_over = bundle.holder in passed_over
+        (drawn.passed_over if is_passed_over else drawn.won).append(DrawnBundle(place, bundle))
+        again = again + 1 if is_passed_over else 0
+        for number in of_holder.pop(bundle.holder):
             left.take_out(number, bundles[number].count)
-    return found
+    return drawn
 
 
 class TicketCounts:
@@ -92,8 +112,14 @@ def fault_of_raffle(proof: dict[str, Any]) -> str | None:
         if len(bundles) != proof.get("bundles", len(bundles)):
             return f"it is {len(bundles):,} of {proof['bundles']:,} bundles; every page is needed"
         won = [[int(place), int(ticket)] for place, ticket in proof["winners"]]
-        drawn = drawn_bundles(seed, str(proof["raffle"]), str(proof["period"]), bundles, int(proof["places"]))
+        # Draws of before nobody was passed over say nothing of it.
+        passed = [[int(place), int(ticket), str(holder)] for place, ticket, holder in proof.get("passed_over", ())]
+        named, places = (str(proof["raffle"]), str(proof["period"])), int(proof["places"])
+        drawn = draw_raffle(seed, *named, bundles, places, {str(holder) for *_, holder in passed})
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as wrong:
         return f"it is no proof ({type(wrong).__name__}: {wrong})"
-    follows = [[one.place, one.bundle.ticket] for one in drawn]
-    return None if follows == won else f"its winners are {follows}"
+    follows = [[one.place, one.bundle.ticket] for one in drawn.won]
+    if follows != won:
+        return f"its winners are {follows}"
+    passes = [[one.place, one.bundle.ticket, one.bundle.holder] for one in drawn.passed_over]
+    return None if passes == passed else f"it passes over {passes}"
