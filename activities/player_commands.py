@@ -287,7 +287,7 @@ class PlayerCommands:
 
 
 def _spin_of(command: PlayerCommand, wheel: Wheel, state: PlayerState, now: datetime) -> Spin:
-    day, given = state.wheel_day(wheel, now), state.given_spins(wheel.name, now)
+    day, given = state.wheel_day(wheel, now), state.next_spin(wheel, now)
     return Spin(
         brand=command.brand,
         player_id=command.player_id,
@@ -296,7 +296,7 @@ def _spin_of(command: PlayerCommand, wheel: Wheel, state: PlayerState, now: date
         nonce=day.spun + 1,
         blanks=day.blanks,
         key=command.key,
-        given_by=given[0].key if given else None,
+        given_by=None if given is None else given.key,
     )
 
 

@@ -58,7 +58,7 @@ async def spins_of(parts: Effects, player: str) -> list[Row]:
 
 
 class TestGivenByJourneys:
-    def offer(self, parts: Effects, run: str, within: timedelta = timedelta(days=2)) -> OfferSpin:
+    def offer(self, parts: Effects, run: str, within: timedelta = timedelta(hours=12)) -> OfferSpin:
         return parts.given(OfferSpin, run, STEP, wheel="daily", until=parts.casino.clock.now + within)
 
     async def close(self, parts: Effects, run: str) -> SpinGiven:
@@ -78,7 +78,7 @@ class TestGivenByJourneys:
         answers = [await parts.spins.offer(self.offer(parts, run)) for _ in range(3)]
         assert [done(one) for one in answers] == [SpinGiven()] * 3
         spun = await spin(parts, player, "k-1")
-        assert (spun["status"], spun["attempts_left"]) == ("done", 2), "the given one went first"
+        assert (spun["status"], spun["attempts_left"]) == ("done", 2), "the given one ends first"
         (row,) = await spins_of(parts, player)
         assert row["given_by"] == f"{run}/{STEP}"
         told = [one["payload"] for one in await rows(parts.database, deliveries, run_id=run, kind="answer")]
@@ -86,6 +86,16 @@ class TestGivenByJourneys:
             (STEP, {"spin_id": spun["spin_id"], "prize": spun["prize"]})
         ]
         assert (await self.close(parts, run)).spun == told[0]["answer"], "the player was first"
+
+    async def test_the_spins_of_the_day_go_before_a_given_one_that_outlives_it(
+        self, parts: Effects, player: str
+    ) -> None:
+        run = await self.begun(parts, player)
+        await parts.spins.offer(self.offer(parts, run, timedelta(days=2)))
+        for key in ("k-1", "k-2", "k-3"):
+            assert (await spin(parts, player, key))["status"] == "done"
+        by_number = sorted(await spins_of(parts, player), key=lambda one: int(one["nonce"]))
+        assert [one["given_by"] for one in by_number] == [None, None, f"{run}/{STEP}"]
 
     async def test_who_never_sees_a_wheel_is_given_no_spin_of_it(
         self, parts: Effects, player: str, monkeypatch: pytest.MonkeyPatch

@@ -207,6 +207,21 @@ class TestRowsOfPlayers:
         assert state.spins_left(made, now + timedelta(hours=4)) == 0
         assert state.wheel_day(made, now) == WheelDay(made.day_of(now), 1, 1, 1)
 
+    @pytest.mark.parametrize(
+        ("within", "uses_given"),
+        [
+            (timedelta(hours=5, minutes=59), [True, False, False]),
+            (timedelta(hours=6), [True, False, False]),
+            (timedelta(hours=6, seconds=1), [False, False, True]),
+        ],
+    )
+    def test_the_spin_that_ends_first_is_used_first(self, within: timedelta, uses_given: list[bool]) -> None:
+        state, made, now = PlayerState("b", "p"), _wheel(1, 1, plays=2)(), datetime(2026, 3, 9, 18, tzinfo=UTC)
+        step: dict[str, Any] = {"brand": "b", "player_id": "p", "journey": "j", "run_id": "r", "step": "spin:w#1"}
+        state.offer_spin(OfferSpin(**step, wheel="w", until=now + within), now)
+        assert [state.use_spin(made, now, blank=True) is not None for _ in range(3)] == uses_given
+        assert state.spins_left(made, now) == 0
+
 
 @pytest.mark.parametrize(("control", "why"), [(0, None), (100, "not_visible")])
 def test_a_spin_is_given_of_no_wheel_that_its_player_is_never_shown(control: int, why: str | None) -> None:

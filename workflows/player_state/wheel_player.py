@@ -40,14 +40,19 @@ class WheelPlayer(MissionPlayer):
         if self.loyalty is not None:
             self.loyalty.given_spins = [one for one in self.loyalty.given_spins if one.key != key]
 
+    def next_spin(self, wheel: Wheel, now: datetime) -> GivenSpin | None:
+        """The spin that a press uses, the one that ends first: given by a journey, or None for one of the day."""
+        given, day = next(iter(self.given_spins(wheel.name, now)), None), self.wheel_day(wheel, now)
+        is_left = wheel.plays > day.spun - day.given
+        return None if given is None or (is_left and wheel.end_of_day(now) < given.until) else given
+
     def use_spin(self, wheel: Wheel, now: datetime, *, blank: bool) -> GivenSpin | None:
-        """Use a spin: one that a journey gave before one of the day, for it ends sooner. It is that one, or None.
+        """Use the spin that `next_spin` says, and return that.
 
         The caller has asked `spins_left` and the gate, and drawn.
         """
         self.loyalty = self.loyalty or LoyaltyState()
-        given = next(iter(self.given_spins(wheel.name, now)), None)
-        day = self.wheel_day(wheel, now)
+        given, day = self.next_spin(wheel, now), self.wheel_day(wheel, now)
         self.loyalty.spins[wheel.name] = WheelDay(
             day.day, day.spun + 1, day.given + (given is not None), day.blanks + 1 if blank else 0
         )
