@@ -39,7 +39,7 @@ from workflows.gate.prize_check import first_refusal, prize_facts
 from workflows.gate.reasons import Reason
 from workflows.json_object import JsonObject
 from workflows.loyalty.point_currencies import HOUSE_GIVES_NO_MORE
-from workflows.loyalty.wheels import Wheel
+from workflows.loyalty.wheels import TOO_SOON, Wheel
 from workflows.player_state.prizes import PrizeGiving, give, prize_request
 from workflows.player_state.state import PlayerState
 
@@ -186,6 +186,8 @@ class PlayerCommands:
             return refused("unknown")
         if not state.spins_left(wheel, now):
             return refused("no_attempts")
+        if (again_at := state.may_spin_at(wheel, now)) is not None:
+            return refused(TOO_SOON) | {"again_at": again_at.isoformat()}
         decision = await self._ask(connection, command, prize_facts(wheel), now)
         if isinstance(decision, Refusal):
             return refused(str(decision.reason))

@@ -61,7 +61,8 @@ async def press(engine: ApiEngine, key: Key, command: PlayerCommand) -> JsonObje
     if reason in {"unknown", "unknown_player"}:
         raise Problem("not-found", f"There is no such thing for this player: {command.name[:64]}.")
     detail = f"It is not done: {reason.replace('_', ' ')}."
-    raise Problem("command-refused", detail, members={"reason": reason})
+    again_at = {"again_at": done["again_at"]} if "again_at" in done else {}
+    raise Problem("command-refused", detail, members={"reason": reason, **again_at})
 
 
 async def me(engine: ApiEngine, key: Key) -> tuple[PlayerState, datetime]:

@@ -35,6 +35,8 @@ class WheelView(BaseModel):
     id: str
     title: str
     attempts_left: int
+    pause_seconds: float = Field(description="The least time between two spins of a player.")
+    may_spin_at: datetime | None = Field(None, description="When it is over after the last spin; else null.")
     free_until: datetime = Field(description="Until when the free spins of this day may be made.")
     given_until: list[datetime] = Field(description="Until when each spin that was given besides may be made.")
     sectors: list[SectorView]
@@ -115,6 +117,8 @@ def _wheel_view(one: Wheel, state: PlayerState, now: datetime, hashed: str) -> W
         id=one.name,
         title=one.words.get(str(state.facts.get("language"))) or one.words.get("en") or one.name,
         attempts_left=state.spins_left(one, now),
+        pause_seconds=one.pause.total_seconds(),
+        may_spin_at=state.may_spin_at(one, now),
         free_until=one.end_of_day(now),
         given_until=[given.until for given in state.given_spins(one.name, now)],
         sectors=[

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from workflows.errors import DesignError
 
-__all__ = ["LocalTime", "days", "hours", "local", "minutes", "weekend", "weeks"]
+__all__ = ["LocalTime", "days", "hours", "local", "minutes", "seconds", "weekend", "weeks"]
 
 #: As durations: 24 hours, and seven times that, whatever the clock does in between.
 DAY: Final = timedelta(days=1)
@@ -41,6 +41,11 @@ def weeks(count: float) -> timedelta:
 def minutes(count: float) -> timedelta:
     """`count` minutes."""
     return timedelta(minutes=count)
+
+
+def seconds(count: float) -> timedelta:
+    """`count` seconds."""
+    return timedelta(seconds=count)
 
 
 #: The most that a moment which comes for many at once is put off, unless a journey says otherwise.

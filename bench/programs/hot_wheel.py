@@ -1,6 +1,6 @@
 """One wheel that everybody spins: each spin takes of one budget, and some of a stock."""
 
-from workflows import currency, days, points, sector, wheel
+from workflows import currency, days, points, seconds, sector, wheel
 
 house_points = currency("bench_points", expires=days(365))
 hot = wheel(
@@ -13,4 +13,5 @@ hot = wheel(
     product="casino",
     plays=1_000,
     budget=10_000_000,
+    pause=seconds(0),
 )

@@ -19,7 +19,7 @@ from workflows.loyalty.missions import PlayerMission
 from workflows.loyalty.point_currencies import HOUSE_GIVES_NO_MORE
 from workflows.loyalty.shared_limits import LimitShare
 from workflows.loyalty.spin_proofs import spin_id_of, spin_words
-from workflows.loyalty.wheels import Wheel
+from workflows.loyalty.wheels import TOO_SOON, Wheel
 from workflows.player_state.prizes import PrizeGiving, give
 from workflows.player_state.state import PlayerState
 from workflows.rewards import RewardBase
@@ -75,6 +75,8 @@ def _spin(world: WorldState, player_id: str, name: str, key: str, client_seed: s
         return "unknown"
     if not state.spins_left(wheel, now):
         return "no_attempts"
+    if state.may_spin_at(wheel, now) is not None:
+        return TOO_SOON
     if (reason := refused_by_gate(world, player_id, *prize_facts(wheel))) is not None:
         return reason
     day = state.wheel_day(wheel, now)

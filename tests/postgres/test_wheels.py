@@ -127,6 +127,22 @@ class TestGivenByJourneys:
         assert done(await parts.spins.offer(again)) == SpinGiven(reason="self_excluded")
 
 
+async def test_a_spin_within_the_pause_is_refused_with_the_moment_it_may_be_made_again(
+    parts: Effects, player: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program, now = parts.spins.intake.rules.loyalty, parts.casino.clock.now
+    wheels = {**program.wheels, "daily": replace(program.wheels["daily"], pause=timedelta(seconds=5))}
+    monkeypatch.setattr(parts.spins.intake.rules, "loyalty", replace(program, wheels=wheels))
+    assert (await spin(parts, player, "k-1"))["status"] == "done"
+    again_at = (now + timedelta(seconds=5)).isoformat()
+    refused = {"status": "refused", "reason": "too_soon", "again_at": again_at}
+    assert await spin(parts, player, "k-2") == refused
+    parts.casino.clock.later(timedelta(seconds=5))
+    assert await spin(parts, player, "k-2") == refused, "the same press is answered the same"
+    assert (await spin(parts, player, "k-3"))["status"] == "done"
+    assert len(await spins_of(parts, player)) == 2
+
+
 class TestStockAndBudgets:
     async def test_case_26_two_hundred_spin_at_once_and_stock_and_budget_hold(self, parts: Effects) -> None:
         names = [parts.casino.player(f"p{n}") for n in range(200)]

@@ -15,6 +15,7 @@ from workflows import (
     SessionLogin,
     days,
     hours,
+    seconds,
 )
 from workflows.journeys import feedback as asking
 from workflows.journeys import game_preference as liking
@@ -71,7 +72,9 @@ class TestWelcome:
         await run.happens(RoundCompleted, times=3, **LOST)
         assert (turns(run), run.sent[-1], run.granted) == (1, "wheel-turn", [])
         assert await run.press("spin", "daily_wheel") is None
-        assert await run.press("spin", "daily_wheel") is None, "the one of the day is left"
+        assert await run.press("spin", "daily_wheel") == "too_soon"
+        await run.advance(seconds(5))
+        assert await run.press("spin", "daily_wheel") is None, "another one is left"
         assert await run.press("spin", "daily_wheel") == "no_attempts"
 
     async def test_the_turn_is_gone_after_two_days(self, rehearse: Rehearse) -> None:

@@ -26,6 +26,7 @@ from workflows import (
     points,
     raffle,
     raffle_ticket,
+    seconds,
     sector,
     step,
     week,
@@ -48,6 +49,7 @@ daily = wheel(
     product="casino",
     plays=2,
     budget=600,
+    pause=seconds(0),
 )
 jackpot = wheel(
     "jackpot",
@@ -84,6 +86,7 @@ lucky_bag = wheel(
     product="casino",
     plays=100,
     budget=100_000,
+    pause=seconds(0),
     budget_minor=5_000,
     guarantee=after(3, points(40)),
 )

@@ -180,6 +180,7 @@ WORDS = [
     "reload",
     "schedule",
     "score_percent",
+    "seconds",
     "sector",
     "segment",
     "shop",

@@ -102,6 +102,8 @@ def _wheel(*weights: int, **options: Any) -> Callable[[], Wheel]:
         (_wheel(1, 1, budget=10), "largest prize fits"),
         (_wheel(1, 1, guarantee=after(3, points(40))), "needs a blank sector"),
         (_wheel(1, 1, control=100), "from 0 to 99"),
+        (_wheel(1, 1, pause=timedelta(days=1, seconds=1)), "pause= from seconds(0) to days(1)"),
+        (_wheel(1, 1, pause=timedelta(seconds=-1)), "pause= from seconds(0) to days(1)"),
         (_wheel(1, 1, name="lucky:0"), "needs a name of letters, digits and underscores"),
         (_wheel(1, 1, timezone="Europe/Lodnon"), "is in the zone 'Europe/Lodnon', which is none"),
     ],
@@ -180,6 +182,28 @@ class TestRowsOfPlayers:
         assert state.loyalty.spins["daily"] == WheelDay("2026-03-09", spun=2)
         assert PlayerState.from_json("b", "p", state.stored()) == state
 
+    def test_a_wheel_is_spun_again_when_its_pause_is_over_whatever_the_day(self) -> None:
+        state, made = PlayerState("b", "p"), _wheel(1, 1, plays=3)()
+        now = datetime(2026, 3, 9, 23, 59, 58, tzinfo=UTC)
+        assert state.may_spin_at(made, now) is None
+        state.use_spin(made, now, blank=False)
+        again = now + timedelta(seconds=5)
+        assert state.may_spin_at(made, now) == state.may_spin_at(made, again - timedelta(microseconds=1)) == again
+        assert state.may_spin_at(made, again) is None
+        kept = PlayerState.from_json("b", "p", json.loads(orjson.dumps(state.stored())))
+        assert kept.may_spin_at(made, now) == again
+        assert state.may_spin_at(replace(made, pause=timedelta(seconds=2.5)), now) == now + timedelta(seconds=2.5)
+
+    def test_a_wheel_without_a_pause_is_spun_again_at_once(self) -> None:
+        state, made, now = PlayerState("b", "p"), _wheel(1, 1, pause=timedelta(0))(), datetime(2026, 3, 9, tzinfo=UTC)
+        state.use_spin(made, now, blank=False)
+        assert state.may_spin_at(made, now) is None
+
+    def test_the_newer_spin_of_two_accounts_counts_for_the_pause(self) -> None:
+        early, late = datetime(2026, 3, 9, 1, tzinfo=UTC), datetime(2026, 3, 9, 2, tzinfo=UTC)
+        mine, theirs = WheelDay("2026-03-09", 1, last=early), WheelDay("2026-03-08", 1, last=late)
+        assert mine.with_(theirs).last == theirs.with_(mine).last == late
+
     def test_spins_of_two_accounts_add_up(self) -> None:
         mine, theirs = WheelDay("2026-03-09", 2, 1, 3), WheelDay("2026-03-09", 1, 0, 0)
         assert mine.with_(theirs) == WheelDay("2026-03-09", 3, 1, 3)
@@ -205,7 +229,7 @@ class TestRowsOfPlayers:
         assert used is not None
         assert used.until == now + timedelta(hours=1)
         assert state.spins_left(made, now + timedelta(hours=4)) == 0
-        assert state.wheel_day(made, now) == WheelDay(made.day_of(now), 1, 1, 1)
+        assert state.wheel_day(made, now) == WheelDay(made.day_of(now), 1, 1, 1, now)
 
     @pytest.mark.parametrize(
         ("within", "uses_given"),

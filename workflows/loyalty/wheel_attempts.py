@@ -36,23 +36,26 @@ class WheelDay:
     #: All spins of that day, which number them, and those of them that journeys gave.
     spun: int = 0
     given: int = 0
-    #: Blanks in a row, whatever the day.
+    #: Blanks in a row, and when the newest spin was, whatever the day.
     blanks: int = 0
+    last: datetime | None = None
 
     def on(self, day: str) -> "WheelDay":
         """The same on a day: a new one begins with nothing spun."""
-        return self if self.day == day else WheelDay(day, blanks=self.blanks)
+        return self if self.day == day else WheelDay(day, blanks=self.blanks, last=self.last)
 
     def with_(self, other: "WheelDay") -> "WheelDay":
         """Those of two accounts that become one: spins of one day add up, so that two have no more than one."""
-        if self.day == other.day:
-            return WheelDay(self.day, self.spun + other.spun, self.given + other.given, max(self.blanks, other.blanks))
         newest = max(self, other, key=lambda one: one.day)
-        return replace(newest, blanks=max(self.blanks, other.blanks))
+        last = max((one.last for one in (self, other) if one.last is not None), default=None)
+        newest = replace(newest, blanks=max(self.blanks, other.blanks), last=last)
+        if self.day != other.day:
+            return newest
+        return replace(newest, spun=self.spun + other.spun, given=self.given + other.given)
 
     def stored(self) -> dict[str, Any] | tuple[str, int]:
         """What differs from nothing; day and number as long as they say it all, for processes of before read that."""
-        return sparse(self, _PARTS) if self.given or self.blanks else (self.day, self.spun)
+        return sparse(self, _PARTS) if self.given or self.blanks or self.last else (self.day, self.spun)
 
 
 _PARTS: Final = parts_of(WheelDay)

@@ -26,6 +26,11 @@ __all__ = ["after", "sector", "wheel"]
 
 #: Sectors of a wheel, each of which stands in the record of every spin.
 MOST_SECTORS: Final = 50
+#: The least time between two spins of a player, unless the wheel says otherwise: a game of five seconds (GB, G6).
+PAUSE: Final = timedelta(seconds=5)
+LONGEST_PAUSE: Final = timedelta(days=1)
+#: Why a spin within that time is refused.
+TOO_SOON: Final = "too_soon"
 #: Why something else was given than what the drawn sector says.
 Instead = Literal["used_up", "guarantee"]
 
@@ -78,6 +83,8 @@ class Wheel:
     timezone: str
     #: By language: what the player reads above it.
     words: Mapping[str, str] = field(default_factory=dict)
+    #: The least time between two spins of a player.
+    pause: timedelta = PAUSE
 
     @cached_property
     def weights(self) -> tuple[int, ...]:
@@ -157,13 +164,14 @@ def wheel(
     control: int = 0,
     timezone: str = "UTC",
     words: Mapping[str, str] | None = None,
+    pause: timedelta = PAUSE,
 ) -> Wheel:
     """Declare a wheel: its sectors with their odds, and the points that are given where a sector is used up.
 
     `plays` are free spins a player has a day of the wheel's zone, 0 for a wheel that only journeys give spins of.
     `budget` are the points that all players together may get on such a day, `budget_minor` what prizes of money may
     cost on it. `guarantee=after(10, points(100))` ends a row of blanks. `words={"en": "…", "uk": "…"}` is what players
-    read above it. Raises `LoyaltyDesignError`.
+    read above it. `pause` is the least time between two spins of a player. Raises `LoyaltyDesignError`.
     """
     made = Wheel(
         name,
@@ -178,6 +186,7 @@ def wheel(
         control,
         timezone,
         dict(words or {}),
+        pause,
     )
     mistake = next(_mistakes(made), None)
     if mistake is not None:
@@ -210,5 +219,7 @@ def _mistakes(made: Wheel) -> Iterator[str]:
     money = max((value_of(one) or 0 for one in made.prizes if not one.settled_here), default=0)
     if made.plays < 0 or made.budget < points or made.budget_minor < money:
         yield "needs plays= of 0 or more, a budget= that its largest prize fits into, and budget_minor= for money."
+    if not timedelta(0) <= made.pause <= LONGEST_PAUSE:
+        yield "has pause= from seconds(0) to days(1): the least time between two spins of a player."
     if not 0 <= made.control < 100:
         yield "has control= as a share of the players in percent, from 0 to 99."

@@ -40,6 +40,11 @@ class WheelPlayer(MissionPlayer):
         if self.loyalty is not None:
             self.loyalty.given_spins = [one for one in self.loyalty.given_spins if one.key != key]
 
+    def may_spin_at(self, wheel: Wheel, now: datetime) -> datetime | None:
+        """When the pause since the last spin of a wheel is over; None where it is."""
+        last = self.wheel_day(wheel, now).last
+        return None if last is None or now >= last + wheel.pause else last + wheel.pause
+
     def next_spin(self, wheel: Wheel, now: datetime) -> GivenSpin | None:
         """The spin that a press uses, the one that ends first: given by a journey, or None for one of the day."""
         given, day = next(iter(self.given_spins(wheel.name, now)), None), self.wheel_day(wheel, now)
@@ -49,12 +54,16 @@ class WheelPlayer(MissionPlayer):
     def use_spin(self, wheel: Wheel, now: datetime, *, blank: bool) -> GivenSpin | None:
         """Use the spin that `next_spin` says, and return that.
 
-        The caller has asked `spins_left` and the gate, and drawn.
+        The caller has asked `spins_left`, `may_spin_at` and the gate, and drawn.
         """
         self.loyalty = self.loyalty or LoyaltyState()
         given, day = self.next_spin(wheel, now), self.wheel_day(wheel, now)
         self.loyalty.spins[wheel.name] = WheelDay(
-            day.day, day.spun + 1, day.given + (given is not None), day.blanks + 1 if blank else 0
+            day.day,
+            day.spun + 1,
+            day.given + (given is not None),
+            day.blanks + 1 if blank else 0,
+            now if wheel.pause else None,
         )
         if given is not None:
             self.take_back_spin(given.key)

@@ -12,7 +12,7 @@ from workflows.source.flow_graph import UNKNOWN, Value
 
 # Functions whose result depends on their arguments alone, so that calling them here tells what a run would get.
 _PURE = ("workflows.local_time", "workflows.rewards", "workflows.send_choices")
-_UNITS = {"days": "day", "hours": "hour", "minutes": "minute"}
+_UNITS = {"days": "day", "hours": "hour", "minutes": "minute", "seconds": "second"}
 
 
 @dataclass

@@ -119,9 +119,13 @@ async function drawWheels() {
       const landed = await press(`wheels/${wheel.id}/spins`, { client_seed: crypto.randomUUID() });
       if (landed) say(landed.points ? `${number.format(landed.points)} points are yours.` : "It is yours.");
     };
+    const waits = wheel.may_spin_at ? Math.max(0, Date.parse(wheel.may_spin_at) - Date.now()) : 0;
+    if (waits) setTimeout(drawWheels, waits + 100);
+    const left = waits ? `Spin again in ${Math.ceil(waits / 1000)} s` : `Spin (${wheel.attempts_left} left)`;
     return made("div", "", { class: "card" }, made("table", "", {}, ...odds),
       made("p", `Hash of today's seed: ${wheel.seed_hash.slice(0, 16)}…`, { class: "quiet" }),
-      made("button", `Spin (${wheel.attempts_left} left)`, { type: "button", disabled: !wheel.attempts_left, onclick: spin }));
+      made("button", wheel.attempts_left ? left : "Spin (0 left)",
+        { type: "button", disabled: !wheel.attempts_left || waits > 0, onclick: spin }));
   }), ...(wheels.length ? [] : [made("p", "None for now.", { class: "quiet" })]));
 }
 
