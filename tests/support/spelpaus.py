@@ -11,9 +11,9 @@ from activities.providers.register import RegisterSubject, RegisterUnavailable
 ADDRESS = {"register_urls": {"spelpaus": "http://127.0.0.1:9"}, "register_token": "t", "register_hash_key": "k"}
 #: What whoever asks in a transaction would hold.
 _HELD = (
-    "SELECT 1 FROM players WHERE brand = :brand AND id = :id FOR UPDATE NOWAIT",
-    "SELECT 1 FROM raffle_draws WHERE brand = :brand FOR UPDATE NOWAIT",
-    "SELECT 1 FROM raffle_winners WHERE brand = :brand FOR UPDATE NOWAIT",
+    "SELECT 1 FROM players WHERE brand = :brand AND id = :id FOR SHARE NOWAIT",
+    "SELECT 1 FROM raffle_draws WHERE brand = :brand FOR SHARE NOWAIT",
+    "SELECT 1 FROM raffle_winners WHERE brand = :brand FOR SHARE NOWAIT",
 )
 
 

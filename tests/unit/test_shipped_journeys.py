@@ -34,6 +34,15 @@ def test_a_deployment_plays_the_shipped_journeys_that_it_names_as_they_are_relea
         assert some.releases[name] == everything.releases[name]
 
 
+def test_who_has_a_ladder_gives_tiers_by_it_alone() -> None:
+    assert load((SHIPPED,)).rules.closed == frozenset()
+    rules = load((SHIPPED, "workflows.programs.casino")).rules
+    assert rules.closed == {"tier_up"}
+    assert rules.closing(frozenset({"welcome"})).closed == {"tier_up", "welcome"}
+    assert rules.closing(frozenset()).closed == {"tier_up"}, "opening it by hand does not open it"
+    assert "tier_up" in rules.journeys, "runs under way go on"
+
+
 def test_every_shipped_journey_can_be_named() -> None:
     everything = loaded("all").journeys
     assert loaded(",".join(everything)).journeys.keys() == everything.keys()

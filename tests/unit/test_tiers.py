@@ -1,5 +1,6 @@
 """Tiers: up with the event that reached them, down one step at an announced review and never otherwise."""
 
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.examples import examples
+from tests.support.outside_packages import Write, mistakes
 from tests.unit.test_points import NOON, POINTS, Played, a_deposit, a_round
 from workflows import (
     DepositApproved,
@@ -37,6 +39,7 @@ from workflows.loyalty.tier_standing import standing
 from workflows.player_state.decisions import Start
 from workflows.rules.index import RuleIndex
 from workflows.rules.series import value
+from workflows.source.journey_loading import load
 
 STAKES = total(RoundCompleted, "stake_minor", last=days(90))
 HOUSE = ladder(
@@ -234,3 +237,26 @@ def test_the_gaps_that_a_player_is_shown() -> None:
 def test_a_ladder_that_would_not_be_fair_is_refused(declare: Callable[[], Any], sentence: str) -> None:
     with pytest.raises(DesignError, match=sentence):
         declare()
+
+
+GIVERS = """
+from workflows import DepositApproved, Player, always, count, days, journey, ladder, on, tier, tier_upgrade
+
+{ladder}
+
+
+@journey(on(DepositApproved), entry=always, ends_after=days(1))
+async def raises(player: Player, deposit: DepositApproved) -> None:
+    await player.{verb}(tier_upgrade("gold"))
+"""
+LADDER = "house = ladder('house', by=count(DepositApproved), tiers=[tier('gold', 50)])"
+
+
+def test_a_journey_that_asks_the_bonus_engine_for_a_tier_cannot_stand_beside_a_ladder(package: Write) -> None:
+    (told,) = mistakes(package({"both": GIVERS.format(ladder=LADDER, verb="grant")}))
+    assert re.search(r"Journey raises, line 9: .* the ladder house says who has which; write player.award", told)
+
+
+@pytest.mark.parametrize(("ladder", "verb"), [("", "grant"), (LADDER, "award")])
+def test_either_alone_gives_tiers(package: Write, ladder: str, verb: str) -> None:
+    assert load((package({"one": GIVERS.format(ladder=ladder, verb=verb)}),)).left_out == frozenset()

@@ -80,7 +80,10 @@ class RuleIndex:
         journeys: Mapping[str, Journey],
         segments: Mapping[str, Segment] | None = None,
         loyalty: LoyaltyProgram = NO_PROGRAM,
+        left_out: frozenset[str] = frozenset(),
     ) -> None:
+        #: Journeys that nobody enters in this deployment, whoever opens them.
+        self.left_out = left_out
         self.journeys = dict(sorted(journeys.items()))
         self.loyalty = loyalty
         #: By journey: the types of events that wake its runs, end them, or are their goal.
@@ -95,7 +98,7 @@ class RuleIndex:
         self.series: dict[str, list[Series]] = {}
         self.by_key: dict[str, list[Journey]] = {}
         #: Journeys that nobody enters for now.
-        self.closed: frozenset[str] = frozenset()
+        self.closed = left_out
         #: Whoever says which policies a player is under.
         self.policies: Policies = HouseAlone()
         #: Releases that are played beside runs that begin now, with nothing done.
@@ -121,10 +124,11 @@ class RuleIndex:
 
     def closing(self, journeys: frozenset[str]) -> "RuleIndex":
         """The same rules while nobody enters these journeys; runs under way go on."""
-        if journeys == self.closed:
+        closed = journeys | self.left_out
+        if closed == self.closed:
             return self
         changed = copy(self)
-        changed.closed = journeys
+        changed.closed = closed
         return changed
 
     def under(self, policies: Policies) -> "RuleIndex":

@@ -37,7 +37,14 @@ from workflows.source import segment_probe
 from workflows.source.declaration_lint import misdeclared, uses_trigger, where
 from workflows.source.functions import resolve
 from workflows.source.import_lint import impure_calls, impure_imports
-from workflows.source.loyalty_loading import declared_loyalty, nameless_loyalty, undelivered
+from workflows.source.loyalty_loading import (
+    asks_engine_for_a_tier,
+    declared_loyalty,
+    has_ladder,
+    nameless_loyalty,
+    two_givers_of_tiers,
+    undelivered,
+)
 from workflows.source.releases import (
     ReleasedJourney,
     ReleaseIndex,
@@ -74,6 +81,8 @@ class Registry:
     experiments: Mapping[tuple[str, int], Experiment] = field(default_factory=dict)
     #: The scores of its player that the code of a journey asks for.
     asks_scores: frozenset[str] = frozenset()
+    #: Journeys that came with the engine and that nobody enters: the deployment has a way of its own.
+    left_out: frozenset[str] = frozenset()
 
     @property
     def reads_scores(self) -> frozenset[str]:
@@ -83,7 +92,7 @@ class Registry:
     @property
     def rules(self) -> RuleIndex:
         """What intake and the sweep decide by."""
-        return RuleIndex(self.journeys, self.segments, self.loyalty)
+        return RuleIndex(self.journeys, self.segments, self.loyalty, self.left_out)
 
     @property
     def workflows(self) -> list[type[JourneyRun]]:
@@ -122,6 +131,7 @@ def load(packages: Sequence[str] = (SHIPPED,)) -> Registry:
     forms: dict[str, dict[str, type[Form]]] = {}
     mistakes: list[str] = []
     asks_scores = frozenset[str]()
+    tiers: dict[str, int] = {}
     named = tuple(packages)
     modules = {module.__name__: module for package in named for module in _modules(package, named, mistakes)}
     for module in modules.values():
@@ -137,6 +147,8 @@ def load(packages: Sequence[str] = (SHIPPED,)) -> Registry:
             templates += reading.templates
             forms[journey.name] = reading.forms
             asks_scores |= _asked_scores(reading)
+            if (line := asks_engine_for_a_tier(journey, reading.verb_calls)) is not None:
+                tiers[journey.name] = line
     segments = _segments(modules.values(), mistakes)
     mistakes += clashes(journeys.values(), segments.values())
     policies = _policies(modules.values())
@@ -144,12 +156,14 @@ def load(packages: Sequence[str] = (SHIPPED,)) -> Registry:
     loyalty = declared_loyalty(modules.values())
     mistakes += mistakes_among(loyalty)
     mistakes += undelivered(loyalty, journeys)
+    left_out = {name for name in tiers if has_ladder(loyalty) and where(journeys[name]).startswith(f"{SHIPPED}.")}
+    mistakes += two_givers_of_tiers(loyalty, {name: line for name, line in tiers.items() if name not in left_out})
     experiments = _experiments(modules.values(), mistakes)
     if mistakes:
         raise DesignError("\n".join(dict.fromkeys(mistakes)))
     registry = Registry(dict(sorted(journeys.items())), tuple(templates), forms, segments, policies=policies)
     registry = replace(registry, loyalty=LoyaltyProgram.of(loyalty), experiments=experiments, asks_scores=asks_scores)
-    registry = replace(registry, targets=declared_targets(modules.values()))
+    registry = replace(registry, targets=declared_targets(modules.values()), left_out=frozenset(left_out))
     return _with_versions(registry, named)
 
 

@@ -1,18 +1,20 @@
 """Finding what a deployment declares of loyalty, and what it declares in vain."""
 
 import ast
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Final, get_args
 
+from workflows.declaration import Journey
 from workflows.loyalty.point_currencies import currency, earn
 from workflows.loyalty.program import Declaration
 from workflows.loyalty.raffles import raffle
 from workflows.loyalty.shop_items import SHOP_ORDER, Shop, shop
-from workflows.loyalty.tier_ladders import ladder
+from workflows.loyalty.tier_ladders import Ladder, ladder
 from workflows.loyalty.tournaments import tournament
 from workflows.loyalty.wheels import wheel
-from workflows.source.functions import resolve
+from workflows.rewards import tier_upgrade
+from workflows.source.functions import names_around, resolve
 
 #: What declares something that only its name in the module lets anybody find.
 _DECLARING: Final = (currency, earn, ladder, raffle, shop, tournament, wheel)
@@ -38,6 +40,31 @@ def undelivered(declarations: Iterable[Declaration], journeys: Collection[str]) 
                 f"The shop {one.name} sells {', '.join(ordered)}, which the journey {SHOP_ORDER} brings and nobody "
                 f"plays; name it in SHIPPED_JOURNEYS."
             )
+
+
+def asks_engine_for_a_tier(journey: Journey, verb_calls: Mapping[ast.Call, str]) -> int | None:
+    """The line where a journey asks the bonus engine for a tier; None where it does not."""
+    names = names_around(journey.function)
+    for call, verb in verb_calls.items():
+        reward = call.args[0] if verb == "grant" and call.args else None
+        if isinstance(reward, ast.Call) and resolve(reward.func, names) is tier_upgrade:
+            return call.lineno
+    return None
+
+
+def has_ladder(declarations: Sequence[Declaration]) -> bool:
+    """Whether a deployment itself says which tier a player has."""
+    return any(isinstance(one, Ladder) for one in declarations)
+
+
+def two_givers_of_tiers(declarations: Sequence[Declaration], journeys: Mapping[str, int]) -> Iterator[str]:
+    """A sentence for each of the journeys that asks the bonus engine for a tier where a ladder says who has which."""
+    ladder_name = next((one.name for one in declarations if isinstance(one, Ladder)), None)
+    for name, line in journeys.items() if ladder_name is not None else ():
+        yield (
+            f"Journey {name}, line {line}: it asks the bonus engine for a tier, and the ladder {ladder_name} says "
+            "who has which; write player.award(tier_upgrade(...))."
+        )
 
 
 def nameless_loyalty(tree: ast.Module, module: ModuleType) -> Iterator[str]:
