@@ -3,7 +3,7 @@
 import ast
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from types import ModuleType
-from typing import Final, get_args
+from typing import Any, Final, get_args
 
 from workflows.declaration import Journey
 from workflows.loyalty.point_currencies import currency, earn
@@ -44,7 +44,8 @@ def undelivered(declarations: Iterable[Declaration], journeys: Collection[str]) 
 
 def asks_engine_for_a_tier(journey: Journey, verb_calls: Mapping[ast.Call, str]) -> int | None:
     """The line where a journey asks the bonus engine for a tier; None where it does not."""
-    names = names_around(journey.function)
+    function: Any = journey.function
+    names = names_around(function)
     for call, verb in verb_calls.items():
         reward = call.args[0] if verb == "grant" and call.args else None
         if isinstance(reward, ast.Call) and resolve(reward.func, names) is tier_upgrade:
