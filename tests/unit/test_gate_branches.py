@@ -2,19 +2,21 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from tests.support.gate import FREE, HOUSE, NOON, SPINS, message, reason
+from tests.support.gate import DAY, FREE, HOUSE, NOON, SPINS, message, reason
 from tests.unit.test_points import POINTS
-from workflows import cash, points, sector, wheel
+from workflows import cash, free_spins, points, sector, wheel
+from workflows.effects import Give, OfferSpin
 from workflows.errors import DesignError
 from workflows.gate import policy_book
 from workflows.gate.channel_plan import ChannelPlan
 from workflows.gate.comparison import gets_no_offers
 from workflows.gate.decide import may_grant, may_send, may_target
 from workflows.gate.decision import Allowed, Refusal
-from workflows.gate.facts import RegisterAnswer
+from workflows.gate.facts import GrantFacts, RegisterAnswer, give_facts, spin_facts
 from workflows.gate.policy import Policy, policy, strictest
 from workflows.gate.policy_book import PolicyBook
 from workflows.gate.prize_check import first_refusal, prize_facts
@@ -62,6 +64,22 @@ def test_without_the_rule_an_objection_to_profiling_ends_nothing() -> None:
 
 
 @pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ({}, Reason.NO_CONSENT),
+        ({"in_app": True}, None),
+        ({"in_app": True, "popup": False}, Reason.NO_CONSENT),
+        ({"in_app": True, "popup/casino": False}, Reason.NO_CONSENT),
+        ({"in_app": False, "popup": True}, None),
+    ],
+)
+def test_what_was_said_of_a_channel_itself_goes_before_what_was_said_of_its_like(
+    said: dict[str, bool], why: Reason | None
+) -> None:
+    assert reason(may_send(replace(FREE, consents=said), message("popup"), HOUSE, NOON)) == why
+
+
+@pytest.mark.parametrize(
     ("sore", "why"),
     [(None, Reason.FACTS_UNREADABLE), ("none", None), ("loss", Reason.SORE), ("complaint", Reason.SORE)],
 )
@@ -93,6 +111,37 @@ def test_a_book_forgets_what_it_joined_when_there_is_too_much_and_says_the_same(
         book.at(brand, "GB", NOON)
     assert len(book._joined) <= 2
     assert book.at("acme", "GB", NOON) == first
+
+
+def test_a_register_is_asked_for_where_a_wording_in_force_somewhere_says_so() -> None:
+    def ours(name: str, day: int, **numbers: Any) -> Policy:
+        return policy(name, since=NOON.date().replace(day=day), **numbers)
+
+    own = (
+        ours("a", 1, registers={"gamstop": DAY}),
+        ours("b", 1, registers={"gamstop": DAY, "oasis": DAY}),
+        # The next wording of b says nothing of registers, and that of c is of a day that has begun nowhere.
+        ours("b", 9, per_day=1),
+        ours("c", 12, registers={"cruks": DAY}),
+    )
+    book = PolicyBook(own=own)
+    assert book.registers(NOON) == {"gamstop": ["a"], "spelpaus": ["SE"]}
+    assert book.registers(NOON - 5 * DAY) == {"gamstop": ["a", "b"], "oasis": ["b"], "spelpaus": ["SE"]}
+    # East of everywhere it is the twelfth already.
+    assert book.registers(NOON.replace(day=11, hour=10))["cruks"] == ["c"]
+    assert "cruks" not in book.registers(NOON.replace(day=11, hour=9))
+
+
+def test_what_a_journey_gives_is_asked_about_with_all_that_it_says_of_it() -> None:
+    common: dict[str, Any] = {"brand": "acme", "player_id": "p", "journey": "j", "run_id": "r", "step": "give:x#1"}
+    reward = free_spins(10, wager=5)
+    usual = give_facts(Give(**common, reward=reward), "bingo")
+    assert (usual.kind, usual.wager_x, usual.product) == ("free_spins", 5, "casino")
+    assert (usual.journey_product, usual.vip, usual.approved, usual.earned) == ("bingo", False, False, False)
+    said = give_facts(Give(**common, reward=reward, product="betting", vip=True, approved=True, earned=True), "bingo")
+    assert (said.journey_product, said.vip, said.approved, said.earned) == ("betting", True, True, True)
+    spin = spin_facts(OfferSpin(**common, wheel="w", until=NOON, vip=True), "casino")
+    assert spin == GrantFacts(kind="mini_game", journey_product="casino", vip=True, value=0)
 
 
 def test_a_wheel_asks_about_the_spin_and_about_each_prize_once() -> None:

@@ -85,6 +85,8 @@ def test_an_unreachable_channel_and_one_at_its_cap_are_no_choice() -> None:
         (replace(AGREED, consents=FREE.consents), "not agreed to profiling"),
         (replace(AGREED, consents={**(FREE.consents or {}), "profiling": False}), "no channel"),
         (replace(AGREED, harm_signs={"chasing/weak": NOON - DAY}), "sign of harm"),
+        (replace(AGREED, limits_until=None), "a limit was reached"),
+        (replace(AGREED, limits_until=(NOON - DAY, NOON + DAY)), "a limit was reached"),
         (replace(AGREED, ended_exclusions=(NOON - 30 * DAY,)), "excluded not long ago"),
         (replace(AGREED, exclusions=(Exclusion("time_out", "all", NOON - 30 * DAY),)), "excluded not long ago"),
     ],
@@ -160,6 +162,11 @@ def test_chances_are_whole_and_keep_their_floor_and_an_attempt_draws_as_the_one_
 def test_a_draw_falls_as_often_as_it_says() -> None:
     found = Counter(draw(f"seed{number}", {"a": 0.2, "b": 0.5, "c": 0.3}) for number in range(20_000))
     assert all(abs(found[one] / 20_000 - share) < 0.02 for one, share in (("a", 0.2), ("b", 0.5), ("c", 0.3)))
+
+
+def test_what_rounding_leaves_over_is_the_likeliests() -> None:
+    found = Counter(draw(f"seed{number}", {"a": 0.1, "b": 0.3, "c": 0.2}) for number in range(20_000))
+    assert all(abs(found[one] / 20_000 - share) < 0.02 for one, share in (("a", 0.1), ("b", 0.7), ("c", 0.2)))
 
 
 # ---- what a designer writes ----------------------------------------------------------------------
