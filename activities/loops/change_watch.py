@@ -30,6 +30,7 @@ from activities.settings import Settings
 from activities.standalone_tasks import StandaloneTask
 from learning.changes import BLOCKS, LATELY, PaceChange, changed, has_stopped, paces_of, share_change
 from learning.differences import Conversion
+from learning.judging_scores import DRIFT_TO_LOOK_AT, DRIFT_TOO_LARGE
 from workflows.background.take_figures import FIND
 from workflows.figures.definitions import week_of
 from workflows.player_state.journey_facts import journey_facts
@@ -92,6 +93,7 @@ class ChangeWatch:
             # What is not counted yet would look like nobody.
             every += await self._entries_that_stop(connection, brand, today) if counted[0] else []
             every += await groups_that_moved(connection, brand, today) if counted[1] else []
+            every += await scores_that_drifted(connection, brand, today)
             told = [one for one in every if await note_changes(connection, brand, [one], today)]
         for one in told:
             found[one.kind] += 1
@@ -219,6 +221,20 @@ async def groups_that_moved(connection: AsyncConnection, brand: str, today: date
     return found
 
 
+async def scores_that_drifted(connection: AsyncConnection, brand: str, today: date) -> list[FoundChange]:
+    """Scores whose players of last night differ from those that their models were judged on."""
+    found = []
+    for row in await _ask(connection, _DRIFTED, brand, today):
+        if row.drift > DRIFT_TO_LOOK_AT:
+            then = "it is not used any more until the next is learned" if row.drift > DRIFT_TOO_LARGE else "it is used"
+            says = (
+                f"The players that {row.name} scored differ from those its model was judged on: {row.drift:.2f}, where "
+                f"{DRIFT_TO_LOOK_AT:.1f} is worth a look and {DRIFT_TOO_LARGE} too much; {then}."
+            )
+            found.append(FoundChange("score", row.name, says))
+    return found
+
+
 async def top_paces(connection: AsyncConnection, brand: str, today: date) -> dict[str, PaceChange]:
     """How often top players deposited lately and before. Who objected to being profiled is not looked at."""
     blocks: defaultdict[str, list[int]] = defaultdict(lambda: [0] * (BLOCKS + 1))
@@ -265,45 +281,65 @@ _ENTRIES: Final = text(
     """
 )
 # Of each week: who came at all and at weekends alone, and who deposited less than half of the players of all weeks do,
-# more than nine of ten, or between the two.
+# more than nine of ten, or between the two. Sums stand among those of the currency a player deposits in most often, for
+# no rate between currencies is declared. Of one nobody deposited in before it is not said what is much.
 _GROUPS: Final = text(
     """
-    WITH weeks AS (
-        SELECT d.player_id, CAST(date_trunc('week', d.day) AS date) AS week,
-               bool_and(extract(isodow FROM d.day) >= 6) AS weekend, sum(d.deposited) AS deposited
+    WITH days AS (
+        SELECT d.player_id, CAST(date_trunc('week', d.day) AS date) AS week, d.currency,
+               bool_and(extract(isodow FROM d.day) >= 6) AS weekend, sum(d.deposits) AS deposits,
+               sum(d.deposited) AS deposited
         FROM player_days d
         WHERE d.brand = :brand AND d.day >= CAST(:today AS date) - :days AND d.day < :today
           AND d.logins + d.rounds + d.bets + d.deposits > 0
-        GROUP BY 1, 2
+        GROUP BY 1, 2, 3
+    ), weeks AS (
+        SELECT player_id, week, bool_and(weekend) AS weekend FROM days GROUP BY 1, 2
+    ), money AS (
+        SELECT DISTINCT ON (player_id, week) player_id, week, currency, deposited FROM days WHERE deposited > 0
+        ORDER BY player_id, week, deposits DESC, currency
     ), edges AS (
-        SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY deposited) AS half,
+        SELECT currency, percentile_cont(0.5) WITHIN GROUP (ORDER BY deposited) AS half,
                percentile_cont(0.9) WITHIN GROUP (ORDER BY deposited) AS most
-        FROM weeks WHERE deposited > 0 AND week < CAST(:today AS date) - 7
+        FROM money WHERE week < CAST(:today AS date) - 7 GROUP BY currency
     )
-    SELECT week, count(*) AS players, count(*) FILTER (WHERE weekend) AS weekend,
-           count(*) FILTER (WHERE deposited > 0) AS depositors,
-           count(*) FILTER (WHERE deposited > 0 AND deposited <= half) AS low,
+    SELECT week, count(*) AS players, count(*) FILTER (WHERE weekend) AS weekend, count(half) AS depositors,
+           count(*) FILTER (WHERE deposited <= half) AS low,
            count(*) FILTER (WHERE deposited > half AND deposited <= most) AS middle,
            count(*) FILTER (WHERE deposited > most) AS high
-    FROM weeks CROSS JOIN edges GROUP BY week
+    FROM weeks LEFT JOIN money USING (player_id, week) LEFT JOIN edges USING (currency) GROUP BY week
     """
+)
+_DRIFTED: Final = text(
+    f"""
+    SELECT DISTINCT ON (name) name, CAST(drift->>'score' AS float) AS drift FROM score_models
+    WHERE brand = :brand AND scored_at >= {_TODAY} AND drift ? 'score' ORDER BY name, version DESC
+    """  # noqa: S608 - our own words
 )
 _ASKED: Final = text(
     "SELECT EXISTS (SELECT FROM tasks WHERE brand = :brand AND player_id = :player AND run_id IS NULL "
     "AND step = :step AND created_at > :since)"
 )
 # Who is a top player is told from the days before those that are judged: else who has just deposited much would be one.
+# Each stands among those who deposit in the same currency, by the one they deposit in most often.
 _TOP: Final = text(
     """
     WITH sums AS (
-        SELECT d.player_id, sum(d.deposited) AS deposited FROM player_days d
+        SELECT d.player_id, d.currency, sum(d.deposited) AS deposited, sum(d.deposits) AS deposits FROM player_days d
         WHERE d.brand = :brand AND d.day >= CAST(:today AS date) - :days AND d.day < CAST(:today AS date) - :lately
-        GROUP BY d.player_id HAVING sum(d.deposited) > 0
+        GROUP BY d.player_id, d.currency HAVING sum(d.deposited) > 0
+    ), own AS (
+        SELECT DISTINCT ON (player_id) player_id, currency, deposited FROM sums
+        ORDER BY player_id, deposits DESC, currency
+    ), places AS (
+        SELECT player_id, CAST(rank() OVER (PARTITION BY currency ORDER BY deposited DESC) AS float)
+               / count(*) OVER (PARTITION BY currency) AS place
+        FROM own
     ), top AS (
-        SELECT s.player_id FROM sums s JOIN players p ON p.brand = :brand AND p.id = s.player_id
+        SELECT s.player_id FROM places s JOIN players p ON p.brand = :brand AND p.id = s.player_id
         WHERE p.state->'consents'->'profiling'->>0 IS DISTINCT FROM 'false'
-        ORDER BY s.deposited DESC, s.player_id
-        LIMIT greatest(:least, least(:most, (SELECT count(*) FROM sums) / :share))
+        ORDER BY s.place, s.player_id
+        LIMIT greatest(:least, least(:most, (SELECT count(*) FROM own) / :share))
     )
     SELECT d.player_id, (CAST(:today AS date) - 1 - d.day) / :lately AS block, sum(d.deposits) AS deposits
     FROM player_days d JOIN top USING (player_id)

@@ -8,10 +8,10 @@ from temporalio.exceptions import ApplicationError
 
 from activities.database import Database
 from activities.found_changes import list_changes
-from activities.loops.change_watch import ChangeWatch, deliveries_that_fell, groups_that_moved
+from activities.loops.change_watch import ChangeWatch, deliveries_that_fell, groups_that_moved, top_paces
 from activities.providers.adapter import ChannelUnavailable, Delivered, OutgoingMessage
 from activities.settings import Settings
-from activities.tables import changes, tasks
+from activities.tables import changes, score_models, tasks
 from tests.support.engine import BRAND, NOON, Casino, connected, declared, execute, rows
 from workflows import DepositFailed, ExclusionSet, Player, always, days, journey, on
 from workflows.source.journey_loading import Registry
@@ -217,6 +217,73 @@ async def test_a_group_that_grows_is_found(database: Database) -> None:
     assert "weekend" not in {one.subject for one in found}
 
 
+async def test_what_is_much_is_told_by_currency(database: Database) -> None:
+    """Five times as many come who deposit in a currency of small units: that is no change of what is much."""
+    monday = TODAY - timedelta(days=TODAY.weekday())
+    yen = (
+        _WEEK.replace("'EUR'", "'JPY'").replace("'w-'", "'y-'").replace("90000", "13500000").replace("20000", "3000000")
+    )
+    for week in range(1, 13):
+        given = {"brand": BRAND, "monday": monday - week * 7 * DAY, "middle": 40}
+        await execute(database, _WEEK, **given)
+        await execute(database, yen + ("" if week == 1 else " WHERE n % 5 = 0"), **given)
+    async with database.reading() as connection:
+        assert await groups_that_moved(connection, BRAND, TODAY) == []
+
+
+async def test_a_currency_that_is_new_is_no_change_of_what_is_much(database: Database) -> None:
+    monday = TODAY - timedelta(days=TODAY.weekday())
+    for week in range(1, 13):
+        await execute(database, _WEEK, brand=BRAND, monday=monday - week * 7 * DAY, middle=40)
+    new = _WEEK.replace("'EUR'", "'JPY'").replace("'w-'", "'y-'").replace(" THEN ", " THEN 1000 * ")
+    await execute(database, new, brand=BRAND, monday=monday - 7 * DAY, middle=40)
+    async with database.reading() as connection:
+        assert await groups_that_moved(connection, BRAND, TODAY) == []
+
+
+async def test_top_players_stand_among_those_of_their_currency(database: Database) -> None:
+    """Of 2,000 players of euros and 1,000 of yen the hundredth is 20 of the former and 10 of the latter."""
+    await execute(
+        database,
+        "INSERT INTO players (brand, id) SELECT :brand, prefix || n FROM unnest(ARRAY['e-', 'y-']) prefix, "
+        "generate_series(1, 2000) n WHERE prefix = 'e-' OR n <= 1000",
+        brand=BRAND,
+    )
+    for currency, prefix, players, times in (("EUR", "e-", 2_000, 1), ("JPY", "y-", 1_000, 150)):
+        given = {"brand": BRAND, "today": TODAY, "currency": currency, "prefix": prefix}
+        await execute(database, _SUMS, **given, players=players, times=times)
+    async with database.reading() as connection:
+        found = await top_paces(connection, BRAND, TODAY)
+    assert {*found} == {*(f"e-{n}" for n in range(1, 21)), *(f"y-{n}" for n in range(1, 11))}
+
+
+async def test_a_score_whose_players_have_become_others_is_told_and_nothing_done(
+    database: Database, casino: Casino, watch: ChangeWatch, post: Post
+) -> None:
+    await casino.registers(casino.player())
+    for name, version, drift in (("churn", 1, 0.9), ("churn", 2, 0.04), ("value", 1, 0.14), ("vip", 1, 0.31)):
+        given = {"brand": BRAND, "name": name, "version": version, "drift": f'{{"score": {drift}}}', "at": NOON}
+        await execute(database, _MODEL, **given)
+    assert (await watch.look())["score"] == 2
+    (mail,) = post.taken
+    assert "that value scored differ from those its model was judged on: 0.14" in mail.body
+    assert "too much; it is used." in mail.body
+    assert "that vip scored" in mail.body
+    assert "it is not used any more until the next is learned." in mail.body
+    assert {row["state"] for row in await rows(database, score_models)} == {"champion"}
+
+
+# What each player deposited in blocks of 15 days: the first ones most.
+_SUMS = """
+    INSERT INTO player_days (brand, player_id, day, currency, known_on, deposits, deposited)
+    SELECT :brand, CAST(:prefix AS text) || p, CAST(:today AS date) - 1 - 15 * n, :currency,
+           CAST(:today AS date) - 1 - 15 * n, 5, CAST(:times AS int) * (1000000 / p)
+    FROM generate_series(0, 6) n, generate_series(1, CAST(:players AS int)) p
+"""
+_MODEL = """
+    INSERT INTO score_models (brand, name, version, state, artifact, why, learned_at, drift, scored_at)
+    VALUES (:brand, :name, :version, 'champion', '{}', 'made', :at, CAST(:drift AS jsonb), :at)
+"""
 # Deposits in each of six blocks of 15 days, and in the newest.
 _PACE = """
     INSERT INTO player_days (brand, player_id, day, currency, known_on, deposits, deposited)
