@@ -142,6 +142,7 @@ def maintenance_worker(client: Client, engine: WorkerEngine) -> Worker:
             engine.tournament_closing.pay,
             *engine.figure_reports.activities,
             engine.changes.find,
+            engine.seeds.take,
         ],
         graceful_shutdown_timeout=GRACE,
         interceptors=[FailureInterceptor()],

@@ -80,6 +80,8 @@ RIGHTS: Final[Mapping[str, Rights]] = {
         "decided, handed over, read", update=True, fixed=(*_OF_A_RUN, "channel", "template", "message_class")
     ),
     "stray_texts": Rights(_APPENDED),
+    "seeds": Rights("taken anew every night", update=True, delete=True, fixed=("brand", "name", "currency")),
+    "seed_players": Rights("taken anew every night", delete=True),
     "device_owners": Rights("moved from player to player", update=True, delete=True, fixed=("brand", "device")),
     "stray_refusals": Rights(
         "said, said again, gone with the player", update=True, delete=True, fixed=("brand", "digest", "channel")

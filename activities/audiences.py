@@ -13,13 +13,15 @@ from typing import Any, Final, Literal
 from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities import gate_facts
-from activities.tables import memberships, players
+from activities import gate_facts, seeds
+from activities.tables import memberships, players, seed_players
 from content.ad_identifiers import Network, identifiers
 from workflows.field_types import Product
 from workflows.gate.decide import is_left_alone, may_target
 from workflows.gate.facts import ACTIVE, MERGED, GateFacts
+from workflows.gate.policy import Policy
 from workflows.gate.policy_book import PolicyBook
+from workflows.gate.send_choice import is_profiled
 from workflows.player_state.consents import said
 
 AudienceKind = Literal["seed", "suppression"]
@@ -29,13 +31,18 @@ AT_ONCE: Final = 200
 
 @dataclass(frozen=True)
 class Audience:
-    """A segment of a brand as a network wants it."""
+    """A segment of a brand, or as a seed its best players, as a network wants it."""
 
     brand: str
     kind: AudienceKind
     segment: str
     network: Network
     product: Product | None = None
+
+    @property
+    def is_ranked(self) -> bool:
+        """Whether it is no segment but players ranked by worth, of last night."""
+        return self.kind == "seed" and self.segment == seeds.TOP_DECILE
 
 
 @dataclass(frozen=True)
@@ -50,19 +57,26 @@ async def piece_of(
     connection: AsyncConnection, policies: PolicyBook, asked: Audience, after: str | None, now: datetime
 ) -> AudiencePiece:
     """The next part, by players' ids. Each player is judged as they are now: a moment ago says nothing."""
-    ids = [*(await connection.execute(_candidates(asked, after).limit(AT_ONCE))).scalars()]
+    ids = [*(await connection.execute(_candidates(asked, after, now).limit(AT_ONCE))).scalars()]
     facts = await gate_facts.read_page_to_show(connection, asked.brand, ids, now)
     some = (players.c.brand == asked.brand, players.c.id.in_(ids))
     read = await connection.execute(select(players.c.id, players.c.profile).where(*some))
     profiles = {row.id: row.profile for row in read}
-    members = await _members(connection, asked, ids)
+    members = frozenset(ids) if asked.is_ranked else await _members(connection, asked, ids)
     inside = [one for one in ids if _belongs(asked, facts.get(one), policies, now, member=one in members)]
     lines = [identifiers(profiles.get(one, {}), asked.network) for one in inside]
     return AudiencePiece([line for line in lines if any(line)], ids[-1] if len(ids) == AT_ONCE else None)
 
 
+def may_be_seed(facts: GateFacts | None, product: Product | None, policy: Policy, now: datetime) -> bool:
+    """Whether a player may be in a seed that was ranked by worth: as in any, and they may be profiled too."""
+    return may_target(facts, product, policy, now) and is_profiled(facts, policy, now)
+
+
 def _belongs(asked: Audience, facts: GateFacts | None, policies: PolicyBook, now: datetime, *, member: bool) -> bool:
     policy = policies.of(asked.brand, facts, now)
+    if asked.is_ranked:
+        return member and may_be_seed(facts, asked.product, policy, now)
     if asked.kind == "seed":
         return member and may_target(facts, asked.product, policy, now)
     if facts is None or facts.is_test:
@@ -73,8 +87,11 @@ def _belongs(asked: Audience, facts: GateFacts | None, policies: PolicyBook, now
     return is_left_alone(facts, policy, now) or (member and said(facts.consents or {}, "ads") is not False)
 
 
-def _candidates(asked: Audience, after: str | None) -> Select[Any]:
+def _candidates(asked: Audience, after: str | None, now: datetime) -> Select[Any]:
     """Of a seed the members; of a suppression list everybody, for anybody may be protected."""
+    if asked.is_ranked:
+        best, player = seeds.members(asked.brand, asked.segment, now), seed_players.c.player_id
+        return (best if after is None else best.where(player > after)).order_by(player)
     if asked.kind == "seed":
         at = memberships.c
         chosen = select(at.player_id).where(at.brand == asked.brand, at.segment == asked.segment, at.left_at.is_(None))

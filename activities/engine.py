@@ -37,6 +37,7 @@ from activities.loops.nightly_retention import Forgetting
 from activities.loops.prize_payments import PrizePayments
 from activities.loops.raffle_drawing import RaffleDrawing
 from activities.loops.reconcile_runs import RunReconciliation
+from activities.loops.seed_taking import SeedTaking
 from activities.loops.shadow_stops import ShadowStops
 from activities.loops.shop_settlement import ShopSettlement
 from activities.loops.sweeper import Sweeper
@@ -217,6 +218,7 @@ class WorkerEngine(Engine):
     followers: Followers
     figure_reports: FigureReports
     changes: ChangeWatch
+    seeds: SeedTaking
     webhooks: WebhookDispatcher
     webhook_effects: WebhookEffects
     telling: TellingPeople
@@ -345,6 +347,7 @@ async def worker_engine(
             gauges=RunGauges(database, clock),
             followers=_followers(settings, stack),
             figure_reports=FigureReports(retaining, core.registry, templates, adapters["email"], settings),
+            seeds=SeedTaking(retaining, policies, settings.product, clock),
             changes=ChangeWatch(retaining, core.registry, adapters["email"], settings, clock),
             webhooks=_webhook_dispatcher(settings, stack),
             webhook_effects=WebhookEffects(database, clock),

@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from sqlalchemy import TextClause
 
-from activities import messages, player_notes, shadows, standings, step_log, task_drafts, tasks
+from activities import messages, player_notes, seeds, shadows, standings, step_log, task_drafts, tasks
 from activities.intake import decision_writes, device_owners, failed_events
 from activities.loops import enrolment
 from activities.outgoing import webhook_queue
@@ -129,6 +129,8 @@ PERSONAL_DATA: Final[Mapping[str, TableData]] = {
         pseudonymous="id channel stops received_at",
         player="",
     ),
+    "seed_players": TableData("deleted", pseudonymous="name player_id taken_on", none="brand", erase=(seeds.ERASE,)),
+    "seeds": TableData("about no player", none="brand name currency taken_on ranked_by why ranked players", player=""),
     "device_owners": TableData(
         "deleted", pseudonymous="device player_id since", none="brand", erase=(device_owners.ERASE,)
     ),

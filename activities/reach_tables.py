@@ -1,6 +1,6 @@
 """The tables of how people are reached: what was said to us from addresses that no player has."""
 
-from sqlalchemy import Boolean, Column, Index, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Date, Index, Table, Text
 
 from activities.table_columns import instant, metadata, texts
 
@@ -33,4 +33,25 @@ device_owners = Table(
     Column("player_id", Text, nullable=False),
     instant("since", nullable=False),
     Index("ix_device_owners_player", "brand", "player_id"),
+)
+
+# What a seed was made of, by currency. `why` it is ranked by deposits, or holds nobody.
+seeds = Table(
+    "seeds",
+    metadata,
+    *(Column(name, Text, primary_key=True) for name in ("brand", "name", "currency")),
+    Column("taken_on", Date, nullable=False),
+    Column("ranked_by", Text, nullable=False),
+    Column("why", Text),
+    Column("ranked", BigInteger, nullable=False),
+    Column("players", BigInteger, nullable=False),
+)
+
+# Who is in a seed.
+seed_players = Table(
+    "seed_players",
+    metadata,
+    *(Column(name, Text, primary_key=True) for name in ("brand", "name", "player_id")),
+    Column("taken_on", Date, nullable=False),
+    Index("ix_seed_players_player", "brand", "player_id"),
 )

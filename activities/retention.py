@@ -24,6 +24,7 @@ from activities import (
     player_commands,
     processes,
     runs,
+    seeds,
     shadows,
     standings,
     step_log,
@@ -104,6 +105,8 @@ RETENTION: Final[Mapping[str, Retention]] = {
         (messages.FORGET,),
     ),
     "stray_texts": Retention("texts from numbers that no player has", timedelta(days=30), (stray_texts.FORGET,)),
+    "seeds": Retention("a handful of rows a brand, taken anew every night"),
+    "seed_players": Retention("who is in a seed that is not taken any more", timedelta(days=7), (seeds.FORGET,)),
     "device_owners": Retention("a row a device, until it is removed"),
     "stray_refusals": Retention(
         "a No from an address that no player had", stray_refusals.KEPT_FOR, (stray_refusals.FORGET,)

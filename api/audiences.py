@@ -3,8 +3,8 @@
 import csv
 import io
 from collections.abc import AsyncIterator, Iterable
-from datetime import datetime
-from typing import Annotated, Final
+from datetime import date, datetime
+from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from activities.audience_links import LASTS, AudienceLinks
 from activities.audiences import Audience, AudienceKind, AudiencePiece, piece_of
+from activities.seeds import list_seeds
 from api.dependencies import ApiEngine, EngineOf
 from api.permissions import Key, needs
 from api.problems import COMMON, documented, missing, undeclared
@@ -62,6 +63,49 @@ class AudienceLink(BaseModel):
     expires_at: datetime
 
 
+class SeedView(BaseModel):
+    """What a seed of the best players was made of in one currency, the last time it was taken."""
+
+    model_config = ConfigDict(
+        from_attributes=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "top_decile",
+                    "currency": "EUR",
+                    "taken_on": "2026-01-15",
+                    "ranked_by": "deposits",
+                    "why": "no rounds or bets are told, so nobody knows what was won and lost; deposits stand beside",
+                    "ranked": 4180,
+                    "players": 212,
+                }
+            ]
+        },
+    )
+
+    name: str
+    currency: str
+    taken_on: date
+    ranked_by: Literal["ngr", "deposits"]
+    why: str | None = Field(description="Why it is ranked by deposits, or why nobody is in it.")
+    ranked: int = Field(description="Players who agreed to be profiled and were worth something in 90 days.")
+    players: int = Field(description="Of the best tenth of them, those who may be in a seed.")
+
+
+class SeedList(BaseModel):
+    """The seeds of the brand."""
+
+    items: list[SeedView]
+
+
+@router.get("/seeds", responses=COMMON)
+async def list_audience_seeds(engine: EngineOf, key: Reading) -> SeedList:
+    """The seeds that are ranked by what players are worth, as they were taken last; one line a currency."""
+    async with engine.database.reading() as connection:
+        found = await list_seeds(connection, key.brand)
+    return SeedList(items=[SeedView.model_validate(one) for one in found])
+
+
 @router.get("/{use}/{segment}", response_class=StreamingResponse, responses={**COMMON, **documented(404), 200: _FILE})
 async def get_audience(
     use: AudienceKind,
@@ -73,8 +117,9 @@ async def get_audience(
     """A segment as a file for an ad network, as it is at this moment.
 
     A `seed` holds members who agreed to `ads` and whom nothing protects. A `suppression` list holds members who have
-    not refused `ads` and everybody to whom nothing may be sold, and does not say why anybody is in it. Upload it in the
-    place of the one before, so that who left is gone. A file that ends without its last chunk is not whole.
+    not refused `ads` and everybody to whom nothing may be sold, and does not say why anybody is in it. As a seed there
+    is `top_decile` too, no segment but the best tenth of last night. Upload it in the place of the one before, so that
+    who left is gone. A file that ends without its last chunk is not whole.
     """
     return await _file(engine, _asked(engine, key, use, segment, query.network))
 
@@ -97,15 +142,16 @@ async def link_audience(
 async def fetch_audience(link: str, engine: EngineOf) -> StreamingResponse:
     """The file of a link, as it is when it is fetched. It needs no key: the token is signed."""
     asked = AudienceLinks(engine.settings.link_secrets).read(link, engine.clock())
-    if asked is None or asked.segment not in engine.intake.rules.segments:
+    if asked is None or not (asked.is_ranked or asked.segment in engine.intake.rules.segments):
         raise missing("link")
     return await _file(engine, asked)
 
 
 def _asked(engine: ApiEngine, key: Key, kind: AudienceKind, segment: str, network: Network) -> Audience:
-    if segment not in engine.intake.rules.segments:
+    asked = Audience(key.brand, kind, segment, network, engine.settings.product)
+    if not asked.is_ranked and segment not in engine.intake.rules.segments:
         raise undeclared("segment", segment, engine.intake.rules.segments)
-    return Audience(key.brand, kind, segment, network, engine.settings.product)
+    return asked
 
 
 async def _file(engine: ApiEngine, asked: Audience) -> StreamingResponse:

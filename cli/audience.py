@@ -17,7 +17,7 @@ from content.ad_identifiers import HEADERS, Network
 def audience(
     brand: Annotated[str, typer.Argument(help="Whose players.")],
     kind: Annotated[str, typer.Argument(help="seed or suppression.")],
-    segment: Annotated[str, typer.Argument(help="Which segment.")],
+    segment: Annotated[str, typer.Argument(help="Which segment; as a seed also top_decile.")],
     *,
     network: Annotated[str, typer.Option(help="google or meta: how addresses are written before hashing.")] = "google",
 ) -> None:
@@ -37,11 +37,11 @@ async def _write(brand: str, kind: str, segment: str, network: str) -> None:
 
     given = settings()
     registry = load_deployment(given).registry
-    if segment not in registry.segments:
-        fail(f"There is no segment {segment}; those deployed are {', '.join(sorted(registry.segments))}.")
     policies = of_deployment(registry.policies, adults_only=given.adults_only, licences=given.brand_licences)
     known: Network = "google" if network == "google" else "meta"
     asked = Audience(brand, "seed" if kind == "seed" else "suppression", segment, known, given.product)
+    if not asked.is_ranked and segment not in registry.segments:
+        fail(f"There is no segment {segment}; those deployed are {', '.join(sorted(registry.segments))}.")
     writer = csv.writer(sys.stdout)
     writer.writerow(HEADERS[known])
     after: str | None = None

@@ -50,6 +50,7 @@ from workflows.background.take_figures import (
     SendMonthlyReport,
     SendReport,
     TakeFigures,
+    TakeSeeds,
 )
 from workflows.background.telling_people import TELL_LIMIT, TellPeople
 
@@ -177,6 +178,16 @@ SCHEDULES: Final[Mapping[str, Schedule]] = {
         ),
         spec=ScheduleSpec(
             calendars=[ScheduleCalendarSpec(hour=(ScheduleRange(5),), minute=(ScheduleRange(40),), comment="In UTC.")],
+            jitter=timedelta(minutes=5),
+        ),
+        policy=_one_at_a_time(caught_up_within=timedelta(hours=12)),
+    ),
+    "journeys-take-seeds": Schedule(
+        action=ScheduleActionStartWorkflow(
+            TakeSeeds.run, id="upkeep-take-seeds", task_queue=MAINTENANCE_QUEUE, execution_timeout=TAKE_LIMIT
+        ),
+        spec=ScheduleSpec(
+            calendars=[ScheduleCalendarSpec(hour=(ScheduleRange(6),), minute=(ScheduleRange(10),), comment="In UTC.")],
             jitter=timedelta(minutes=5),
         ),
         policy=_one_at_a_time(caught_up_within=timedelta(hours=12)),

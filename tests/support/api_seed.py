@@ -17,6 +17,7 @@ from activities.loops.migration import MIGRATE, begin_migration
 from activities.loyalty_tables import point_months, shop_purchases
 from activities.outgoing import webhook_queue, webhook_subscriptions
 from activities.people import add_person
+from activities.seeds import TOP_DECILE, Seed, write_seed
 from activities.shadows import start_shadow
 from activities.step_log import record_steps
 from activities.tables import dead_letters, deliveries, failed_events, gate_decisions, grants, messages, runs
@@ -231,8 +232,10 @@ async def _bought(connection: AsyncConnection, brand: str, now: datetime) -> str
 
 
 async def _take_figures(api: Api, now: datetime) -> str:
-    """A figure that was taken of the brand; of which day."""
+    """A figure and a seed that were taken of the brand; of which day."""
     taken = Taken("churn_30", "week", week_of(now.date()), 120, 0.4, 0.31, 0.49, of=120)
     async with api.engine.database.transaction() as connection:
         await store(connection, api.brand, now.date(), [taken])
+        seed = Seed(TOP_DECILE, "EUR", now.date(), "ngr", None, 120, 1)
+        await write_seed(connection, api.brand, TOP_DECILE, [seed], [PLAYER], now.date())
     return f"{now:%Y-%m-%d}"

@@ -79,6 +79,8 @@ OWNERS = {
     "stray_texts": "activities/stray_texts.py",
     "stray_refusals": "activities/intake/stray_refusals.py",
     "device_owners": "activities/intake/device_owners.py",
+    "seeds": "activities/seeds.py",
+    "seed_players": "activities/seeds.py",
     "player_hosts": "activities/player_hosts.py",
     "player_notes": "activities/player_notes.py",
 }

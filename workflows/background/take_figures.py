@@ -12,6 +12,7 @@ TAKE: Final = "take_figures"
 REPORT: Final = "send_report"
 REPORT_MONTH: Final = "send_monthly_report"
 FIND: Final = "find_changes"
+TAKE_SEEDS: Final = "take_seeds"
 #: How long each may take in all.
 TAKE_LIMIT: Final = timedelta(hours=6)
 REPORT_LIMIT: Final = timedelta(hours=12)
@@ -86,4 +87,21 @@ class FindChanges:
         return found
 
 
-FIGURE_WORKFLOWS: Final = (TakeFigures, SendReport, SendMonthlyReport, FindChanges)
+@workflow.defn(name="TakeSeeds", sandboxed=False)
+class TakeSeeds:
+    """Takes who is in the seeds of each brand; by brand, how many."""
+
+    @workflow.run
+    async def run(self) -> dict[str, int]:
+        """Run once."""
+        taken: dict[str, int] = await workflow.execute_activity(
+            TAKE_SEEDS,
+            result_type=dict[str, int],
+            schedule_to_close_timeout=TAKE_LIMIT,
+            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+            retry_policy=_RETRIES,
+        )
+        return taken
+
+
+FIGURE_WORKFLOWS: Final = (TakeFigures, SendReport, SendMonthlyReport, FindChanges, TakeSeeds)

@@ -88,6 +88,11 @@ def choose(request: Choose, seen: SeenByChoice, now: datetime) -> Chosen:
     return Chosen(channel=channel, hour=hour, at=at)
 
 
+def is_profiled(facts: GateFacts | None, policy: Policy, now: datetime) -> bool:
+    """Whether anything may be chosen by what is known of a player: they agreed, and no harm or exclusion stands."""
+    return _leaves_to_the_usual(facts, policy, now) is None
+
+
 def _leaves_to_the_usual(facts: GateFacts | None, policy: Policy, now: datetime) -> str | None:
     """Why nothing is chosen for this player and what was declared is taken; None where something is."""
     if facts is None or said(facts.consents or {}, "profiling") is not True:
