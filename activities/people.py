@@ -264,6 +264,13 @@ async def holders(
     return [_person(row) for row in rows.mappings()]
 
 
+async def colleagues(
+    connection: AsyncConnection, brand: str, teams: Collection[str], now: datetime
+) -> dict[str, Person]:
+    """The people of any of these teams in a brand at `now`, by id."""
+    return {one.id: one for team in sorted(teams) for one in await holders(connection, brand, "team", team, now)}
+
+
 async def who_may_work(
     connection: AsyncConnection, brand: str, team: str, skill: str | None, now: datetime
 ) -> Sequence[Person]:

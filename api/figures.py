@@ -126,12 +126,15 @@ async def list_figures(engine: EngineOf, key: Reading, query: Annotated[FigureQu
     """Churn, retention, value, recommendation, rewards taken, contacts, waiting, time of managers, what journeys bring.
 
     They are taken once a day and stay: the same `as_of` gives the same figures for as long as they are kept. What
-    cannot be said is an answer too: `value` is null, and `reason` says why.
+    cannot be said is an answer too: `value` is null, and `reason` says why. What is of a single manager is there for
+    keys with the scope `tasks:lead` that are bound to no team; else `/v1/figures/managers` has it.
     """
     told = await read_report(engine.database, key.brand, engine.registry.targets, query.as_of)
     if told is None:
         return FigureList(as_of=None, items=[], course=[], targets=[])
-    items = [one for one in told.taken if query.name in {None, one.name} and query.split_by in {None, one.split_by}]
+    leads = key.may(("tasks:lead",)) and not key.teams
+    taken = [one for one in told.taken if leads or one.split_by != "manager"]
+    items = [one for one in taken if query.name in {None, one.name} and query.split_by in {None, one.split_by}]
     course = [one for one in told.course if query.name in {None, one.name}]
     return FigureList(
         as_of=told.as_of,

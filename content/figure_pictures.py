@@ -53,3 +53,15 @@ def interval_bar(value: float, low: float, high: float, title: str) -> str:
         ' stroke-width="3"/>'
         f'<circle cx="{place(value):.1f}" cy="{middle}" r="4" fill="currentColor"/></svg>'
     )
+
+
+def share_bar(share: float, title: str) -> str:
+    """A share from 0 to 1 as the filled part of a bar; what is left of the bar is the rest."""
+    wide, tall, top = WIDTH - 2 * _MARGIN, 10, (HEIGHT - 10) / 2
+    filled = wide * min(1.0, max(0.0, share))
+    return (
+        f'<svg class="spark" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" role="img"'
+        f' aria-label="{escape(title, quote=True)}">'
+        f'<rect x="{_MARGIN}" y="{top}" width="{wide}" height="{tall}" rx="2" fill="none" stroke="currentColor"/>'
+        f'<rect x="{_MARGIN}" y="{top}" width="{filled:.1f}" height="{tall}" rx="2" fill="currentColor"/></svg>'
+    )

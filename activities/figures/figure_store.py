@@ -3,13 +3,13 @@
 Only this module writes it, and only by adding: what was shown once can be shown again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import fields
 from datetime import date
 from typing import Final
 
 import orjson
-from sqlalchemy import bindparam, text
+from sqlalchemy import ARRAY, Text, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Date
 
@@ -57,6 +57,14 @@ async def course_of(
     return [Taken(*row) for row in await connection.execute(_COURSE, given)]
 
 
+async def courses_of(
+    connection: AsyncConnection, brand: str, as_of: date, weeks_since: date, addresses: Collection[str]
+) -> list[Taken]:
+    """Of each of these managers, each figure of each week since then, as known last until a day; oldest first."""
+    given = {"brand": brand, "as_of": as_of, "since": weeks_since, "parts": [*addresses]}
+    return [Taken(*row) for row in await connection.execute(_COURSES, given)]
+
+
 _COLUMNS: Final = ", ".join(f'"{name}"' for name in _FIELDS)
 _STORE: Final = text(
     f"""
@@ -85,6 +93,14 @@ _COURSE: Final = text(
     ORDER BY name, currency, starts, as_of DESC
     """  # noqa: S608 - our own words
 )
+_COURSES: Final = text(
+    f"""
+    SELECT DISTINCT ON (name, starts, part) {_COLUMNS} FROM figures
+    WHERE brand = :brand AND as_of <= :as_of AND period = 'week' AND split_by = 'manager' AND starts >= :since
+      AND part = ANY(:parts)
+    ORDER BY name, starts, part, as_of DESC
+    """  # noqa: S608 - our own words
+).bindparams(bindparam("parts", type_=ARRAY(Text)))
 #: Forgets up to `:limit` figures of periods from before `:before`.
 FORGET: Final = text(
     """

@@ -9,7 +9,19 @@ from starlette.staticfiles import StaticFiles
 
 from activities.console_sessions import find_session
 from activities.people import brands_of
-from api.console import designs, experiments, figures, inbox, journeys, people, players, sign_in, tournaments, trail
+from api.console import (
+    designs,
+    experiments,
+    figures,
+    inbox,
+    journeys,
+    manager_figures,
+    people,
+    players,
+    sign_in,
+    tournaments,
+    trail,
+)
 from api.console.pages import ConsoleRoute
 from api.console.rendering import ASSETS, STATIC, path, plain_page
 from api.console.visitor import SESSION_COOKIE, SignInNeeded, VisitorOf
@@ -29,7 +41,7 @@ FIRST_PAGES: Final = {
     "audit:read": "audit",
 }
 #: What has pages of a brand.
-PAGES: Final = (inbox, players, journeys, experiments, tournaments, designs, figures, people, trail)
+PAGES: Final = (inbox, players, journeys, experiments, tournaments, designs, figures, manager_figures, people, trail)
 
 router = APIRouter(route_class=ConsoleRoute, include_in_schema=False)
 

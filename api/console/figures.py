@@ -58,7 +58,6 @@ async def page(
         effects=[_row(one, ()) for one in _sorted(weekly, EFFECTS)],
         effect_parts=[_row(one, ()) for one in _sorted(weekly, EFFECT_PARTS)],
         parts=[_row(one, ()) for one in weekly if one.split_by in {"segment", "kind"} and one.name not in EFFECT_PARTS],
-        managers=[_row(one, ()) for one in weekly if one.split_by == "manager"],
     )
 
 

@@ -14,7 +14,7 @@ from babel.core import negotiate_locale
 from babel.dates import format_datetime
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
-from babel.numbers import format_currency, format_decimal
+from babel.numbers import format_currency, format_decimal, format_percent
 from babel.support import NullTranslations, Translations
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
@@ -120,6 +120,7 @@ def _environment(language: str) -> Environment:
         "left": _left,
         "money": _money,
         "number": _number,
+        "figure": _figure,
         "words": words,
         "translated": translations(language).gettext,
     }
@@ -202,6 +203,19 @@ def _money(context: Context, minor: int | None, currency: str | None) -> str:
 def _number(context: Context, value: float) -> str:
     """A number, its thousands parted."""
     return str(format_decimal(value, locale=context["language"]))
+
+
+@pass_context
+def _figure(context: Context, value: float, unit: str) -> str:
+    """A figure of people at work: a share, a number, or minutes, of which many are hours."""
+    gettext = context["gettext"]
+    if unit == "share":
+        return str(format_percent(value, "#,##0.0 %", locale=context["language"]))
+    if unit == "minutes" and value >= 120:
+        hours = format_decimal(value / 60, "#,##0.0", locale=context["language"])
+        return str(gettext(context, "%(n)s h", n=hours))
+    whole = _number(context, round(value))
+    return str(gettext(context, "%(n)s min", n=whole)) if unit == "minutes" else whole
 
 
 def joined(*parts: object) -> Markup:

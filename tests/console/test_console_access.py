@@ -54,6 +54,7 @@ SCOPES = {
     "/people/{person_id}/{change}": {"people:manage"},
     "/work": {"tasks:work"},
     "/absence": {"tasks:work"},
+    "/managers": {"tasks:work"},
     "/audit": {"audit:read"},
     "/figures": READS_JOURNEYS,
     "/stuck": {"journeys:manage"},
