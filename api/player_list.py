@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Select, func, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.people import find_person
@@ -69,6 +70,7 @@ class PortfolioGlance(BaseModel):
     last_login: datetime | None = None
     last_contact: datetime | None = Field(None, description="The newest note of a call or a letter, or answered call.")
     next_task_due: datetime | None = Field(None, description="When the first of their open tasks is due.")
+    next_task_id: str | None = Field(None, description="Which task that is.")
 
 
 class ListedPlayer(PlayerSummary):
@@ -176,12 +178,17 @@ async def _glances(
     answered = select(tasks.c.player_id, func.max(tasks.c.closed_at)).where(
         *of_theirs, tasks.c.answer["outcome"].astext == "reached", tasks.c.closed_at <= now
     )
-    waiting = select(tasks.c.player_id, func.min(tasks.c.due_at)).where(*of_theirs, tasks.c.state.in_(OPEN_STATES))
+    waiting = (
+        select(tasks.c.player_id, tasks.c.id, tasks.c.due_at)
+        .where(*of_theirs, tasks.c.state.in_(OPEN_STATES))
+        .ext(distinct_on(tasks.c.player_id))
+        .order_by(tasks.c.player_id, tasks.c.due_at, tasks.c.id)
+    )
     spoken: dict[str, datetime] = {}
     for contacts, column in ((noted, player_notes.c.player_id), (answered, tasks.c.player_id)):
         for player_id, at in await connection.execute(contacts.group_by(column)):
             spoken[player_id] = max(at, spoken.get(player_id, at))
     found = {one: PortfolioGlance(last_contact=spoken.get(one)) for one in ids}
-    for player_id, at in await connection.execute(waiting.group_by(tasks.c.player_id)):
-        found[player_id].next_task_due = at
+    for player_id, task_id, due_at in await connection.execute(waiting):
+        found[player_id].next_task_due, found[player_id].next_task_id = due_at, task_id
     return found

@@ -135,6 +135,7 @@ async def test_a_portfolio_tells_birthday_contact_and_what_is_due(api: Api, desk
     assert one["name"] == "Anna"
     assert one["portfolio"]["birthday_in"] == 0
     assert one["portfolio"]["next_task_due"] == opened["due_at"]
+    assert one["portfolio"]["next_task_id"] == opened["id"]
     assert datetime.fromisoformat(one["portfolio"]["last_contact"]) == now - timedelta(days=9)
     await desk.post(f"/v1/tasks/{opened['id']}/complete", json={"answer": {"outcome": "reached"}})
     (one,) = (await desk.get("/v1/players", params=query)).json()["items"]

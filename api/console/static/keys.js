@@ -16,20 +16,22 @@ export function listenToKeys() {
 }
 
 function act(event) {
-  if (Date.now() - going < 1500 && GO[event.code]) {
+  if (Date.now() - going < 1500) {
     going = 0;
-    return follow(document.querySelector(`.bar nav a[href$="/${GO[event.code]}"]`));
+    const place = GO[event.code] ? `.bar nav a[href$="/${GO[event.code]}"]` : `[data-go="${event.code}"]`;
+    return follow(document.querySelector(place));
   }
   switch (event.code) {
     case "KeyG": going = Date.now(); return true;
     case "KeyJ": return move(1);
     case "KeyK": return move(-1);
     case "KeyN": return focus("[data-note]");
+    case "KeyT": return follow(taskOfRow());
     case "Slash": return event.shiftKey ? show() : search();
     default: break;
   }
   if (event.key === "?") return show();
-  const digit = /^(?:Digit|Numpad)([1-6])$/.exec(event.code);
+  const digit = /^(?:Digit|Numpad)([1-9])$/.exec(event.code);
   if (digit) return choose(Number(digit[1]));
   const button = document.querySelector(`[data-key="${event.code}"]`);
   if (!button || event.shiftKey) return false;
@@ -48,8 +50,16 @@ function move(by) {
   return true;
 }
 
+function taskOfRow() {
+  const row = document.activeElement.closest("tr");
+  return row?.querySelector("[data-task]") ?? (row ? null : document.querySelector("[data-task]"));
+}
+
 function choose(number) {
-  const option = document.querySelectorAll("[data-outcome] input[type=radio]")[number - 1];
+  const options = document.querySelectorAll("[data-outcome] input[type=radio]");
+  // Where something is to be answered no digit leaves the page.
+  if (!options.length) return follow(document.querySelectorAll(".tabs a")[number - 1]);
+  const option = options[number - 1];
   if (!option) return false;
   option.checked = true;
   option.focus();
