@@ -22,6 +22,7 @@ from activities.task_effects import TaskEffects
 from api.app import create_app
 from api.console.visitor import SESSION_COOKIE, csrf_of
 from cli.processes import drawn
+from local.slowness import slowness
 from tests.support.api_client import LINK_SECRET, Api
 from tests.support.api_journeys import Affordability
 from tests.support.machine import eventually
@@ -36,6 +37,8 @@ JOINED = "joined"
 #: What the house checks of a page: WCAG 2.2 AA and what is known to be good.
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 ROOT = Path(__file__).parents[2]
+#: Seconds within which a page comes, on a machine of usual speed that does other things as well.
+PATIENCE = 30
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,8 @@ class Desk:
         return csrf_of(self.secret)
 
     def client(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(base_url=self.url, headers={"Cookie": f"{SESSION_COOKIE}={self.secret}"})
+        cookie = {"Cookie": f"{SESSION_COOKIE}={self.secret}"}
+        return httpx.AsyncClient(base_url=self.url, headers=cookie, timeout=PATIENCE * slowness())
 
     async def get(self, path: str) -> httpx.Response:
         async with self.client() as client:

@@ -9,6 +9,9 @@ keepDrafts();
 listenToKeys();
 refreshLists();
 
+// A menu that is wider than the window shows where one is.
+document.querySelector(".bar nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
 // After something was refused, that is what is read first.
 document.querySelector("[data-focus]")?.focus();
 
