@@ -47,6 +47,10 @@ FILES = {
     "purchase.py": ("--rate", "20", "--seconds", "3", "--warm", "10"),
     "reads_me.py": ("--rate", "30", "--seconds", "3", "--players", "20"),
     "figures.py": ("--events", "200000", "--ingested", "2000", "--rounds", "1", "--reads", "20"),
+    "console.py": (
+        *("--tasks", "500", "--rows", "2000", "--reads", "10", "--people", "20"),
+        *("--seconds", "2", "--rounds", "1", "--answers", "3"),
+    ),
     "scaling_curves.py": ("--seconds", "0.3"),
 }
 #: Seconds after which a file that says nothing hangs, on a machine of usual speed. How long it takes in all is its own.

@@ -58,6 +58,17 @@ FLOORS: Mapping[str, Bound] = {
     "folded_events_per_s": ("at least", 50_000),
     "followed_intake": ("at least", 0.97),
     "figures_read_p95": ("at most", 300),
+    "console_inbox_p95": ("at most", 80),
+    "console_task_p95": ("at most", 60),
+    "console_player_p95": ("at most", 100),
+    "console_timeline_p95": ("at most", 100),
+    "console_journey_p95": ("at most", 80),
+    "console_inbox_sql_ms": ("at most", 30),
+    "console_first_kb": ("at most", 60),
+    "console_next_kb": ("at most", 25),
+    "polled_intake": ("at least", 0.95),
+    "console_cold_ms": ("at most", 1_000),
+    "console_next_p95_ms": ("at most", 300),
 }
 #: Floors that are no ratio but a speed, by which way a slow machine moves them.
 OF_THE_MACHINE: Mapping[str, Literal["less", "more"]] = {
@@ -71,6 +82,14 @@ OF_THE_MACHINE: Mapping[str, Literal["less", "more"]] = {
     "reads_me": "more",
     "folded_events_per_s": "less",
     "figures_read_p95": "more",
+    "console_inbox_p95": "more",
+    "console_task_p95": "more",
+    "console_player_p95": "more",
+    "console_timeline_p95": "more",
+    "console_journey_p95": "more",
+    "console_inbox_sql_ms": "more",
+    "console_cold_ms": "more",
+    "console_next_p95_ms": "more",
 }
 #: CPU seconds of `_chore` on the machine for which speeds and limits of time are written down.
 USUAL = 0.085
