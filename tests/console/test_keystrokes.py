@@ -18,8 +18,8 @@ NOTE = "She had cake."
 #: Tells each key that goes down, modifiers too, and whether it is a letter of what somebody writes.
 COUNTING = """
 addEventListener("keydown", (event) => {
-  const writing = event.target.matches?.("textarea, input:not([type=radio])") && event.key.length === 1 && !event.ctrlKey;
-  pressed(event.code, Boolean(writing));
+  const letter = event.key.length === 1 && !event.ctrlKey;
+  pressed(event.code, letter && event.target.matches("textarea, input:not([type=radio])"));
 }, true);
 """
 
