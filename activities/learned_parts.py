@@ -8,6 +8,7 @@ from activities.clock import Clock
 from activities.database import Database
 from activities.experiments import ExperimentEffects
 from activities.intake.intake import Intake
+from activities.loops.channel_learning import ChannelLearning
 from activities.loops.experiment_watch import ExperimentWatch
 from activities.loops.score_learning import ScoreLearning
 from activities.scores import ScoreEffects
@@ -48,7 +49,13 @@ class LearnedParts:
             scores=ScoreEffects(database, clock),
             choices=SendChoices(database, registry.journeys, templates, policies, product, clock, ways=ways),
             watch=ExperimentWatch(database, intake, registry.experiments, clock),
-            learning=ScoreLearning(database, intake, clock, reads_scores=registry.reads_scores),
+            learning=ScoreLearning(
+                database,
+                intake,
+                clock,
+                reads_scores=registry.reads_scores,
+                channels=ChannelLearning(database, clock),
+            ),
         )
 
     @property

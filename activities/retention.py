@@ -116,7 +116,7 @@ RETENTION: Final[Mapping[str, Retention]] = {
     "experiments": Retention("a row an experiment"),
     "assignments": Retention("who was drawn into which arm: results are checked years later"),
     "experiment_looks": Retention("what was found at each look, a handful an experiment"),
-    "score_models": Retention("what was learned each week: they say who scored whom"),
+    "score_models": Retention("what was learned each week: they say who scored whom, and what chose channels"),
     "wheel_days": Retention("a seed for each day of a wheel: what proves its spins"),
     "spins": Retention("what every spin came to"),
     "standings": Retention("when their tournament is long over", "retain_runs", (standings.FORGET,)),

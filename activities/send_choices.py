@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
@@ -12,14 +12,17 @@ from activities.clock import Clock
 from activities.database import Database
 from activities.message_rows import GONE_OUT
 from activities.runs import RunOver, hold_active
+from activities.score_models import champion
 from activities.step_log import record_steps, recorded_outcome
 from activities.tables import messages
 from activities.ways_out import WaysOut
 from content.templates import Catalogue
+from learning.channel_learning import LearnedChannels
 from workflows.channels import Channel
 from workflows.declaration import Journey
 from workflows.effects import CHOOSE
 from workflows.field_types import Product
+from workflows.gate.channel_rates import CHANNELS_LEARNED, ChannelRates
 from workflows.gate.policy import NECESSARY
 from workflows.gate.policy_book import PolicyBook
 from workflows.gate.send_choice import HEARD_AFTER, HEARD_WITHIN, Heard, SeenByChoice, choose
@@ -69,6 +72,7 @@ class SendChoices:
                 product=self.product,
                 hours={} if player is None else player.state.hours,
                 heard=await _heard(connection, request, now) if request.channels else {},
+                rates=await _rates(connection, request.brand) if request.channels else None,
             )
             chosen = choose(request, seen, now)
             await record_steps(connection, request, now, "chosen", chosen.model_dump(mode="json"))
@@ -78,9 +82,10 @@ class SendChoices:
 async def _heard(connection: AsyncConnection, request: Choose, now: datetime) -> dict[Channel, Heard]:
     """What became of what was sent to the player on each channel; what a machine opened is not counted."""
     followed, opened = messages.c.clicked_at.is_not(None), messages.c.opened_at.is_not(None)
+    left = or_(messages.c.unsubscribed_at.is_not(None), messages.c.complained_at.is_not(None))
     read = or_(followed, opened, messages.c.read_at.is_not(None))
     told = await connection.execute(
-        select(messages.c.channel, func.count(), func.count().filter(read), func.count().filter(followed))
+        select(messages.c.channel, *(func.count().filter(one) for one in (true(), read, followed, left)))
         .where(
             messages.c.brand == request.brand,
             messages.c.player_id == request.player_id,
@@ -91,4 +96,10 @@ async def _heard(connection: AsyncConnection, request: Choose, now: datetime) ->
         )
         .group_by(messages.c.channel)
     )
-    return {channel: Heard(sent, opened, followed) for channel, sent, opened, followed in told}
+    return {channel: Heard(*counts) for channel, *counts in told}
+
+
+async def _rates(connection: AsyncConnection, brand: str) -> ChannelRates | None:
+    """What all players of the brand taught of channels; None while that is not shown to choose better."""
+    row = await champion(connection, brand, CHANNELS_LEARNED)
+    return None if row is None else LearnedChannels.model_validate(row.artifact).as_version(row.version)

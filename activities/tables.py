@@ -412,6 +412,8 @@ messages = Table(
     # What the gate counts is a week of this, however long the player has been with us.
     Index("ix_messages_handed_over", "brand", "player_id", "handed_over_at"),
     Index("ix_messages_created", "created_at", postgresql_using="brin"),
+    # What a channel or an hour was chosen for, to be learned from.
+    Index("ix_messages_chosen", "brand", "created_at", postgresql_where=text("decision ? 'choice'")),
 )
 
 # send and grant: every answer of the gate, in a partition a month. `effect_id` is the message or grant it is about.

@@ -100,3 +100,5 @@ class Chosen(BaseModel):
     at: AwareDatetime | None = None
     #: What chose. Another way of learning has another name, so that what each has done can be told apart.
     by: str = "own_history"
+    #: The version of what was learned of all players; None where that had no part in it.
+    model: int | None = None

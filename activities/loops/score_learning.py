@@ -19,6 +19,7 @@ from temporalio import activity
 from activities.clock import Clock
 from activities.database import Database
 from activities.intake.intake import Intake
+from activities.loops.channel_learning import ChannelLearning
 from activities.loops.maintenance import heartbeating
 from activities.own_process import in_own_process
 from activities.score_models import ModelRow, ModelState, champion, keep_model, list_models, note_scored, retire
@@ -85,19 +86,26 @@ class ScoreLearning:
         clock: Clock,
         *,
         reads_scores: Collection[str],
+        channels: ChannelLearning | None = None,
         in_process: bool = False,
     ) -> None:
         self.database = database
         self.intake = intake
         self.clock = clock
         self.kinds = [kind for kind in SCORE_KINDS if kind.name in reads_scores]
+        self.channels = channels
         self.in_process = in_process
 
     @activity.defn(name=LEARN)
     async def learn(self) -> LearnedScores:
-        """Learn each score for each brand whose newest model of it is a week old or that has none."""
+        """Learn each score for each brand whose newest model of it is a week old or that has none; channels too."""
         async with heartbeating():
-            return await self.learn_due()
+            learned = await self.learn_due()
+            if self.channels is None:
+                return learned
+            beside = await self.channels.learn_due()
+            champions, shadows = learned.champions + beside.champions, learned.shadows + beside.shadows
+            return LearnedScores(champions=champions, shadows=shadows)
 
     @activity.defn(name=SCORE)
     async def score(self) -> ScoredPlayers:

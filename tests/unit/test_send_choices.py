@@ -14,6 +14,7 @@ from tests.support.examples import examples
 from tests.support.gate import DAY, FREE, HOUSE, NOON
 from workflows import DepositApproved, Player, best_channel, best_hour, days, hours, journey, on
 from workflows.errors import DesignError
+from workflows.gate.channel_rates import ChannelRates, HouseRate
 from workflows.gate.facts import GateFacts
 from workflows.gate.send_choice import BY_DAY, CHANNEL_FLOOR, HOUR_FLOOR, Heard, SeenByChoice, choose, draw
 from workflows.player_state.exclusion_blocks import Exclusion
@@ -98,6 +99,39 @@ def test_who_did_not_agree_or_is_to_be_looked_after_gets_what_was_declared(facts
         assert chosen.hour is not None
         assert (chosen.channel.chosen, chosen.channel.chance, chosen.hour.chosen) == ("email", 1.0, "18:00")
         assert why in chosen.channel.why
+
+
+# ---- what all players taught ----------------------------------------------------------------------
+
+HOUSE_SAYS = ChannelRates(
+    version=3, rates={"email": HouseRate(mean=0.02, spread=0.002), "push": HouseRate(mean=0.07, spread=0.01)}
+)
+
+
+def test_what_all_players_taught_chooses_for_one_of_whom_nothing_is_known_and_says_so() -> None:
+    known = seen(heard={}, rates=HOUSE_SAYS)
+    assert channels(known).most_common(1)[0][0] == "push"
+    chosen = next(one for number in range(99) if (one := choose(asked(number), known, NOON)).channel)
+    assert (chosen.by, chosen.model) == ("house_rates", 3)
+    assert chosen.channel is not None
+    assert min(chosen.channel.options.values()) >= CHANNEL_FLOOR - 1e-6
+    assert "nothing sent yet, of all players 7.0 %" in chosen.channel.why
+    assert "every channel keeps 5 %" in chosen.channel.why
+
+
+def test_what_the_player_does_outweighs_what_all_did_and_who_left_a_channel_is_left_in_peace_there() -> None:
+    follows: dict[str, Heard] = {"email": Heard(30, 9, 9), "push": Heard(30, 0, 0)}
+    assert channels(seen(heard=follows, rates=HOUSE_SAYS))["email"] / 2_000 > 0.9
+    left = {"push": Heard(3, 1, 1, left=1)}
+    assert channels(seen(heard=left, rates=HOUSE_SAYS))["email"] / 2_000 > 0.9
+
+
+def test_what_was_learned_is_not_used_for_who_did_not_agree_or_is_to_be_looked_after() -> None:
+    for facts in (replace(AGREED, consents=FREE.consents), replace(AGREED, harm_signs={"chasing/weak": NOON - DAY})):
+        chosen = choose(asked(), seen(facts, rates=HOUSE_SAYS), NOON)
+        assert (chosen.by, chosen.model) == ("own_history", None)
+        assert chosen.channel is not None
+        assert (chosen.channel.chosen, chosen.channel.chance) == ("email", 1.0)
 
 
 # ---- the hour ------------------------------------------------------------------------------------

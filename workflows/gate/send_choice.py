@@ -13,6 +13,7 @@ from typing import Final, cast
 
 from workflows.channels import Channel
 from workflows.field_types import MessageClass, Product
+from workflows.gate.channel_rates import LEFT_COSTS, ChannelRates, chances
 from workflows.gate.decide import may_send
 from workflows.gate.decision import Refusal
 from workflows.gate.facts import GateFacts, MessageFacts
@@ -37,6 +38,9 @@ HEARD_WITHIN: Final = timedelta(days=180)
 HEARD_AFTER: Final = timedelta(days=1)
 #: Every channel is taken to have had ten messages more, of which one was followed: nothing known is no bad record.
 _PRIOR_SENT, _PRIOR_FOLLOWED = 10, 1
+_LEAST: Final = 2
+#: What `Chosen.by` says where what all players taught has chosen.
+BY_HOUSE: Final = "house_rates"
 #: An exclusion that ended this recently leaves a player to the usual.
 _AFTER_EXCLUSION: Final = timedelta(days=90)
 
@@ -48,6 +52,13 @@ class Heard:
     sent: int
     opened: int = 0
     followed: int = 0
+    #: Unsubscribed from or complained about.
+    left: int = 0
+
+    @property
+    def worth(self) -> float:
+        """What they were worth together, as what is learned of all players counts it."""
+        return self.followed - LEFT_COSTS * self.left
 
     @property
     def rate(self) -> float:
@@ -76,6 +87,8 @@ class SeenByChoice:
     #: Visits by hour of the player's day.
     hours: Mapping[str, int] = field(default_factory=dict)
     heard: Mapping[Channel, Heard] = field(default_factory=dict)
+    #: What all players taught of channels; None while that is not shown to choose better than their own history.
+    rates: ChannelRates | None = None
 
 
 def choose(request: Choose, seen: SeenByChoice, now: datetime) -> Chosen:
@@ -85,7 +98,9 @@ def choose(request: Choose, seen: SeenByChoice, now: datetime) -> Chosen:
     timezone = None if seen.facts is None else seen.facts.timezone
     at = None if hour is None else _next(hour.chosen, timezone, seen.message_class, now)
     channel = _channel(request, seen, why_usual, at or now) if request.channels else None
-    return Chosen(channel=channel, hour=hour, at=at)
+    if channel is None or seen.rates is None or len(channel.options) < _LEAST:
+        return Chosen(channel=channel, hour=hour, at=at)
+    return Chosen(channel=channel, hour=hour, at=at, by=BY_HOUSE, model=seen.rates.version)
 
 
 def is_profiled(facts: GateFacts | None, policy: Policy, now: datetime) -> bool:
@@ -119,15 +134,41 @@ def _channel(request: Choose, seen: SeenByChoice, why_usual: str | None, when: d
     if why_usual is not None or len(is_open) == 1:
         return Choice.fixed(is_open[0], why_usual or "the only channel that is open")
     heard = {one: seen.heard.get(one, Heard(0)) for one in is_open}
+    if seen.rates is not None:
+        return _by_house(request, is_open, heard, seen.rates)
+    options = own_chances(is_open, heard)
+    best = max(is_open, key=lambda one: options[one])
     figures = "; ".join(f"{one}: {heard[one].words}" for one in is_open)
     if all(one.sent < FEWEST_MESSAGES for one in heard.values()):
-        best, known = is_open[0], f"too little is known yet ({figures}), so {is_open[0]} comes first as declared"
+        known = f"too little is known yet ({figures}), so {is_open[0]} comes first as declared"
     else:
-        best = max(is_open, key=lambda one: (heard[one].rate, -is_open.index(one)))
         known = f"{best} reaches the player best ({figures})"
-    options = dict.fromkeys(cast("Sequence[str]", is_open), CHANNEL_FLOOR)
-    options[best] = 1 - CHANNEL_FLOOR * (len(is_open) - 1)
-    return _drawn(request, "channel", options, best, known)
+    return _drawn(request, "channel", cast("Mapping[str, float]", options), best, known)
+
+
+def own_chances(channels: Sequence[Channel], heard: Mapping[Channel, Heard]) -> dict[Channel, float]:
+    """The chance of each channel by the player's own history alone: all for the best, but what every channel keeps."""
+    known = {one: heard.get(one, Heard(0)) for one in channels}
+    best = channels[0]
+    if any(one.sent >= FEWEST_MESSAGES for one in known.values()):
+        best = max(channels, key=lambda one: (known[one].rate, -channels.index(one)))
+    options = dict.fromkeys(channels, CHANNEL_FLOOR)
+    options[best] = 1 - CHANNEL_FLOOR * (len(channels) - 1)
+    return options
+
+
+def _by_house(
+    request: Choose, channels: Sequence[Channel], heard: Mapping[Channel, Heard], rates: ChannelRates
+) -> Choice:
+    own = {one: (known.sent, known.worth) for one, known in heard.items()}
+    options = chances(channels, own, rates, CHANNEL_FLOOR)
+    best = max(channels, key=lambda one: options[one])
+    figures = "; ".join(
+        f"{one}: {heard[one].words}, of all players {100 * rates.of(one).mean:.1f} %" for one in channels
+    )
+    keeps = f"every channel keeps {100 * CHANNEL_FLOOR:.0f} %"
+    known = f"{best} is the likeliest to be followed ({figures}; {keeps})"
+    return _drawn(request, "channel", cast("Mapping[str, float]", options), best, known)
 
 
 def _is_open(request: Choose, channel: Channel, seen: SeenByChoice, when: datetime) -> bool:
