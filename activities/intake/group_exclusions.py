@@ -14,7 +14,7 @@ from activities.intake.event_store import store_events
 from workflows.events import Event
 from workflows.player_state.brand_groups import BrandGroups, copy_for_group, hold, reaches_group
 from workflows.player_state.decisions import Decision
-from workflows.player_state.merging import share
+from workflows.player_state.merging import offers_taken_back, share
 from workflows.player_state.state import Mode, PlayerState
 from workflows.rules.failures import RuleFailure
 from workflows.rules.index import RuleIndex
@@ -64,5 +64,5 @@ def protect_group(
             decisions = share(event, state, now, mode=mode)
         else:
             hold(blocks, state)
-            decisions = state.stop_protected(now, mode=mode)
+            decisions = [*offers_taken_back(state, now, mode=mode), *state.stop_protected(now, mode=mode)]
         together[other].record(state.player_id, decisions)

@@ -13,6 +13,7 @@ from tests.support.servers import LocalBonusEngine
 from workflows import (
     ExclusionSet,
     HarmSignal,
+    PlayerMerged,
     RewardClaimed,
     RewardExpired,
     RewardForfeited,
@@ -75,6 +76,21 @@ async def test_a_strong_sign_takes_an_offer_back_and_the_player_cannot_claim_it(
     assert await offered.engine.claim(key) == 409
     assert await offered.parts.grants.revoke_once() == 0
     assert offered.voids(key) == 1
+
+
+@pytest.mark.parametrize("survives", [True, False])
+async def test_a_merge_with_an_account_that_was_excluded_before_takes_an_offer_back(
+    offered: Offered, *, survives: bool
+) -> None:
+    key, casino = await offered.gives(SPINS), offered.parts.casino
+    other = casino.player("other")
+    await casino.registers(other)
+    await casino.happens(other, ExclusionSet, kind="self_exclusion", until=None)
+    assert await offered.state_of(key) == ("confirmed", None, False)
+    survivor, absorbed = (offered.player, other) if survives else (other, offered.player)
+    await casino.happens(survivor, PlayerMerged, survivor_id=survivor, absorbed_id=absorbed, rule="same_document")
+    assert await offered.parts.grants.revoke_once() == 1
+    assert await offered.state_of(key) == ("revoked", "player_protected", False)
 
 
 async def test_what_the_engine_says_was_claimed_stays_the_players(offered: Offered) -> None:

@@ -23,10 +23,10 @@ from workflows import (
     days,
     on,
 )
-from workflows.player_state.decisions import Stop
+from workflows.player_state.decisions import RevokeOffers, Stop
 from workflows.player_state.limits_and_checks import open_checks
-from workflows.player_state.merging import accounts_needed, accounts_of, is_shared, join, share
-from workflows.player_state.state import PlayerState
+from workflows.player_state.merging import accounts_needed, accounts_of, is_shared, join, merge, share
+from workflows.player_state.state import Mode, PlayerState
 
 SECOND = timedelta(seconds=1)
 PROTECTING: list[tuple[type[Event], dict[str, Any]]] = [
@@ -92,6 +92,37 @@ def test_a_check_that_was_passed_is_told_for_each_account() -> None:
     merged(one, other)
     assert open_checks(other.state.checks, NOON) == ("kyc expired",)
     assert not is_shared(one.event(KycChanged, status="approved"))
+
+
+TAKING_BACK: list[tuple[type[Event], dict[str, Any], str | None]] = [
+    (ExclusionSet, {"kind": "self_exclusion", "until": None}, "player_protected"),
+    (ExclusionSet, {"kind": "register", "until": NOON + days(9)}, "player_protected"),
+    (StatusChanged, {"to": "self_excluded", "until": None, "from_status": None}, "player_protected"),
+    (StatusChanged, {"to": "closed", "until": None, "from_status": None, "reason": "asked for it"}, "player_protected"),
+    (StatusChanged, {"to": "deceased", "until": None, "from_status": None}, "player_protected"),
+    (HarmSignal, {"strength": "strong"}, "harm_signal"),
+    (HarmSignal, {"strength": "medium"}, None),
+    (ExclusionSet, {"kind": "time_out", "until": NOON + days(1)}, None),
+    (StatusChanged, {"to": "closed", "until": None, "from_status": None, "reason": "duplicate"}, None),
+    (StatusChanged, {"to": "suspended", "until": None, "from_status": None}, None),
+]
+
+
+@pytest.mark.parametrize(("kind", "data", "why"), TAKING_BACK)
+@pytest.mark.parametrize("first", [True, False])
+def test_a_merge_takes_back_what_the_other_account_was_offered_and_may_not_have_any_more(
+    kind: type[Event], data: dict[str, Any], why: str | None, *, first: bool
+) -> None:
+    told, offered = account("a"), account("b")
+    told.happens(kind, **data)
+    survivor, absorbed = ("a", "b") if first else ("b", "a")
+    event = told.event(PlayerMerged, survivor_id=survivor, absorbed_id=absorbed)
+    modes: list[Mode] = ["history", "live"]
+    for mode in modes:
+        states = {one.state.player_id: stored(one.state) for one in (told, offered)}
+        decided = merge(event, states, told.rules, NOON, [], mode=mode)
+        back = [(one, what.reason) for one, what in decided if isinstance(what, RevokeOffers)]
+        assert dict(back).get("b") == (why if mode == "live" else None)
 
 
 @pytest.mark.parametrize(("kind", "data"), PROTECTING)

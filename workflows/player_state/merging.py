@@ -29,9 +29,9 @@ from workflows.loyalty.merging_points import merge_loyalty
 from workflows.player_state.account_status import FINAL_STATUSES, MERGED_REASONS
 from workflows.player_state.consents import withdrawn, withdraws
 from workflows.player_state.decisions import Decision, RevokeOffers
-from workflows.player_state.exclusion_blocks import END_ELSEWHERE, kept, last_end
+from workflows.player_state.exclusion_blocks import END_ELSEWHERE, SELF_EXCLUDED, kept, last_end
 from workflows.player_state.harm_response import HARM_SIGNAL, PROTECTED, takes_offers_back
-from workflows.player_state.harm_watch import STRENGTHS
+from workflows.player_state.harm_watch import STRENGTHS, is_strong
 from workflows.player_state.joined_history import absorb
 from workflows.player_state.limits_and_checks import Checks, is_open, stays_open
 from workflows.player_state.ordering import Word
@@ -140,7 +140,21 @@ def merge(
         for one in accounts:
             if states[one].merged_into == gone.player_id:
                 states[one].merged_into = into.player_id
-    return decisions + [(one, stop) for one in accounts for stop in states[one].stop_protected(now, mode=mode)]
+    for one in accounts:
+        back = offers_taken_back(states[one], now, mode=mode)
+        decisions += [(one, what) for what in (*back, *states[one].stop_protected(now, mode=mode))]
+    return decisions
+
+
+def offers_taken_back(account: PlayerState, now: datetime, *, mode: Mode) -> list[Decision]:
+    """What becomes of an account's offers when the word on another one protects it as well; history takes none back."""
+    if mode == "history":
+        return []
+    ended = account.status_at(now) in FINAL_STATUSES and not account.merged_away
+    if ended or account.protected(now) == SELF_EXCLUDED:
+        return [RevokeOffers(PROTECTED, now)]
+    is_harmed = account.harm == "strong" or any(map(is_strong, account.watch.signs))
+    return [RevokeOffers(HARM_SIGNAL, now)] if is_harmed else []
 
 
 def _staying(account: str, states: dict[str, PlayerState]) -> PlayerState:
