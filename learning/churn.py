@@ -4,17 +4,19 @@ Learned from the deposits of the house itself, judged on the newest month that i
 is kept of a model is JSON; what scores with it is this module.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
+from learning.boosting import fit_trees, gain
 from learning.churn_features import REASONS, WINDOW, PastDeposit, features
 from learning.differences import NoNumber
 from learning.judging_scores import Quality, drift, quality
 from learning.logistic import LogisticModel, fit_logistic
 from learning.scored import Deposits, NightScores, Scored, reasons
+from learning.trees import TreesModel
 
 #: Weeks that are learned from; what the last of them foretells ends where the month judged on begins.
 WEEKS: Final = 34
@@ -60,6 +62,8 @@ class ChurnModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     logistic: LogisticModel
+    #: The challenger, where it was better than the logistic model on the month judged on: then it is what scores.
+    trees: TreesModel | None = None
     #: Deposits from then on were not looked at.
     learned_until: datetime
     rows: int
@@ -84,7 +88,7 @@ class ChurnModel(BaseModel):
         moment = self.learned_until
         visits = [PastDeposit(moment - days * (WINDOW / 30), 5_000) for days in range(20, 100, 6)]
         fresh = [*visits, PastDeposit(moment - WINDOW / 30, 5_000), PastDeposit(moment - 7 * WINDOW / 30, 5_000)]
-        chances = [self.logistic.chance(known) for part in (visits, fresh) if (known := features(part, moment))]
+        chances = [self._scorer.chance(known) for part in (visits, fresh) if (known := features(part, moment))]
         return len(chances) == 2 and chances[0] > chances[1]
 
     def score(self, deposits: Sequence[PastDeposit], moment: datetime) -> Scored | None:
@@ -92,13 +96,17 @@ class ChurnModel(BaseModel):
         known = features(deposits, moment)
         if known is None:
             return None
-        why = reasons(self.logistic.parts(known), REASONS)
-        return Scored(percent=round(100 * self.logistic.chance(known)), why=why)
+        why = reasons(self._scorer.parts(known), REASONS)
+        return Scored(percent=round(100 * self._scorer.chance(known)), why=why)
 
     @property
     def worth(self) -> str:
         """What it was worth, in words."""
-        return self.quality.in_words
+        return f"{self.quality.in_words}, by {'boosted trees' if self.trees else 'logistic regression'}"
+
+    @property
+    def _scorer(self) -> LogisticModel | TreesModel:
+        return self.trees or self.logistic
 
     def worse_than(self, before: "ChurnModel") -> bool:
         """Whether its chances are worse by more than two judged months differ by themselves."""
@@ -135,12 +143,30 @@ def learn_churn(players: Deposits, now: datetime) -> ChurnModel | NoNumber:
             "are needed, with some who left and some who stayed"
         )
     logistic = fit_logistic(rows, left, ridge=RIDGE, pairs=PAIRS)
-    chances = [logistic.chance(row) for row in judged]
+    model = _judged(logistic, None, judged, gone, judged_at, len(rows))
+    challenger = fit_trees(rows, left)
+    if challenger is None:
+        return model
+    other = _judged(logistic, challenger, judged, gone, judged_at, len(rows))
+    better, error = gain([challenger.chance(row) for row in judged], [logistic.chance(row) for row in judged], gone)
+    return other if better > error and other.passes >= model.passes else model
+
+
+def _judged(
+    logistic: LogisticModel,
+    trees: TreesModel | None,
+    judged: Sequence[Mapping[str, float]],
+    gone: Sequence[bool],
+    judged_at: datetime,
+    rows: int,
+) -> ChurnModel:
+    chances = [(trees or logistic).chance(row) for row in judged]
     ordered = sorted(chances)
     return ChurnModel(
         logistic=logistic,
+        trees=trees,
         learned_until=judged_at,
-        rows=len(rows),
+        rows=rows,
         quality=quality(chances, gone),
         spread=[ordered[index * len(ordered) // 100] for index in range(100)],
     )
