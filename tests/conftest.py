@@ -46,7 +46,7 @@ IN_MEMORY, ROOM = Path("/dev/shm"), (4 << 30) * WORKERS
 pytest_plugins = ["pytester"]
 
 #: Beside each other the floors of minutes go first, so that no worker is left alone with one at the end.
-LONGEST_FIRST = ("acceptance", "crash", "soak", "temporal", "postgres", "stage", "unit")
+LONGEST_FIRST = ("acceptance", "crash", "soak", "temporal", "seeds", "postgres", "stage", "unit")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -119,6 +119,7 @@ FLOORS = {
     "stage": (set[str](), set[str]()),
     "postgres": ({"Postgres"}, {"a stand-in process"}),
     "temporal": ({"Temporal"}, {"Postgres", "a stand-in process"}),
+    "seeds": (set[str](), {"Temporal", "Postgres", "a stand-in process"}),
 }
 
 

@@ -1,15 +1,21 @@
-"""Scenarios that articles on CRM tell of players, played by the shipped journeys."""
+"""Scenarios that articles on CRM tell of players, played by the shipped journeys in memory.
+
+How long a reaction takes on real servers is measured in `test_reactions_in_seconds.py`; how the blackjack player of the
+first weeks is met stands in `tests/stage/test_journeys_with_points.py`.
+"""
 
 from datetime import UTC, datetime
 
 from stage.testing.rehearsal import Rehearse, player
 from workflows import (
     ConsentChanged,
+    DepositAbandoned,
     DepositApproved,
     DepositFailed,
     Player,
     RoundCompleted,
     SessionLogin,
+    TierChanged,
     WithdrawalRequested,
     days,
     hours,
@@ -19,6 +25,7 @@ from workflows import (
     on,
     once,
 )
+from workflows.journeys.abandoned_cashier import abandoned_cashier
 from workflows.journeys.churn_risk import churn_risk
 from workflows.journeys.failed_deposit import failed_deposit
 from workflows.journeys.game_preference import game_preference
@@ -108,6 +115,13 @@ async def test_jennifer_worries_about_her_money_and_is_told_half_way(rehearse: R
     assert run.sent == ["withdrawal-received", "withdrawal-on-its-way"]
 
 
+async def test_jennifer_at_the_highest_tier_has_a_person_who_stays_with_her_money(rehearse: Rehearse) -> None:
+    run = await rehearse(withdrawal, player("jennifer"), begins=False)
+    await run.happens(TierChanged, to="black", direction="up")
+    await run.happens(WithdrawalRequested, eta=48 * 3600)
+    assert ([(task.form, task.team) for task in run.tasks], run.granted) == ([("WithdrawalComfort", "vip")], [])
+
+
 async def test_three_losing_days_bring_a_person_and_no_letter_and_no_money(rehearse: Rehearse) -> None:
     run = await rehearse(loss_checkin, along=[loss_back], begins=False)
     for number in range(3):
@@ -124,6 +138,12 @@ async def test_three_failed_deposits_bring_help_in_the_same_second(rehearse: Reh
         await run.happens(DepositFailed, payment_id=f"p{number}", failure="declined")
     assert "deposit-help" in run.sent
     assert all(message.at == run.now for message in run.world.messages)
+
+
+async def test_who_leaves_the_cashier_is_helped_in_the_same_second_and_offered_no_money(rehearse: Rehearse) -> None:
+    run = await rehearse(abandoned_cashier, begins=False)
+    await run.happens(DepositAbandoned)
+    assert (run.sent, [message.at for message in run.world.messages], run.granted) == (["cashier-help"], [run.now], [])
 
 
 async def test_we_miss_you_is_not_said_to_who_was_here_this_morning(rehearse: Rehearse) -> None:
