@@ -17,8 +17,7 @@ from workflows.declaration import Journey
 from workflows.source.journey_loading import load
 
 HISTORIES = Path(__file__).parent.parent / "histories"
-SOURCES = Path(__file__).parent.parent.parent / "workflows" / "journeys"
-NOTE = "tier_up.a_note_nobody_writes_is_escalated_and_then_closed"
+NOTE = "tier_up.a_note_nobody_writes_is_escalated_and_then_closed.of-v1"
 
 Changed = Callable[..., dict[str, Journey]]
 
@@ -61,7 +60,7 @@ TOLD = '    await player.send("tier-gold", via=["in_app", "push", "email"])\n'
 async def test_what_is_shipped_breaks_no_stored_run() -> None:
     release = await replay(histories_in_folder(HISTORIES), load().journeys, ReleaseCheck())
     assert release.broken == []
-    assert release.replayed["tier_up"] == 2
+    assert release.replayed["tier_up"] == 4
 
 
 async def test_two_steps_swapped_leave_the_runs_stuck_at_the_first_of_them(changed: Changed) -> None:
@@ -146,9 +145,13 @@ async def test_a_folder_without_histories_is_refused(tmp_path: Path) -> None:
 
 def test_the_command_fails_when_a_release_would_break_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
-    source = (SOURCES / "tier_up.py").read_text()
+    source = first_source("tier_up")
     (tmp_path / "next_release.py").write_text(source.replace(SPINS + TOLD, TOLD + SPINS))
-    command = ["check", "tier_up", "--histories", str(HISTORIES)]
+    histories = tmp_path / "histories"
+    histories.mkdir()
+    for path in HISTORIES.glob("tier_up.*.of-v1.json"):
+        (histories / path.name).write_text(path.read_text())
+    command = ["check", "tier_up", "--histories", str(histories)]
     assert CliRunner().invoke(app, command).exit_code == 0
     monkeypatch.setattr("workflows.source.journey_loading.SHIPPED", "next_release")
     result = CliRunner().invoke(app, command)

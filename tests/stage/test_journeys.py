@@ -186,6 +186,20 @@ class TestSecondDeposit:
         assert ("comeback-sms", "sms") in run.sent_via
         assert run.granted == ["reload", "reload"]
 
+    async def test_the_last_call_comes_while_the_offer_is_open_and_says_for_how_long(self, rehearse: Rehearse) -> None:
+        run = await rehearse(second_deposit, OLENA)
+        await ends(run)
+        calls = [one for one in run.world.messages if one.template == "last-call"]
+        offered = [grant.at for grant in run.world.grants][-1]
+        assert [(call.at - offered, call.variables["valid_hours"], call.variables["cap"]) for call in calls] == [
+            (days(5), 24, 5_000)
+        ]
+
+    async def test_who_was_offered_nothing_hears_no_last_call(self, rehearse: Rehearse) -> None:
+        run = await rehearse(second_deposit, player(currency="JPY"))
+        await ends(run)
+        assert ("last-call" in run.sent, run.granted) == (False, [])
+
     async def test_who_logs_in_gets_none(self, rehearse: Rehearse) -> None:
         run = await rehearse(second_deposit, OLENA)
         await run.advance(hours(5))

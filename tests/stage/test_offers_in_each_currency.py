@@ -11,6 +11,8 @@ from workflows import PlayerRegistered, RoundCompleted, SessionLogin, days
 from workflows.journeys.churn_risk import churn_risk
 from workflows.journeys.first_deposit import first_deposit
 from workflows.journeys.loss_back import loss_back
+from workflows.journeys.second_deposit import second_deposit
+from workflows.journeys.tier_up import tier_up
 
 FRIDAY = datetime(2026, 3, 6, 12, tzinfo=UTC)
 
@@ -26,6 +28,9 @@ async def played(rehearse: Rehearse, journey: Any, currency: str | None) -> Rehe
         await run.happens(SessionLogin)
         await run.happens(RoundCompleted, stake_minor=3_000_000, win_minor=0)
         await run.advance(days(3))
+    elif journey in {second_deposit, tier_up}:
+        run = await rehearse(journey, player(currency=currency), at=FRIDAY)
+        await run.advance(days(3))
     else:
         run = await rehearse(journey, player(currency=currency, deposits=3), begins=False, at=FRIDAY)
         await run.happens(SessionLogin)
@@ -36,6 +41,8 @@ async def played(rehearse: Rehearse, journey: Any, currency: str | None) -> Rehe
 OFFERS = [
     (first_deposit, "deposit_match", "cap_minor", {"EUR": 10_000, "SEK": 100_000}),
     (loss_back, "cashback", "cap_minor", {"EUR": 50_000, "BRL": 250_000}),
+    (second_deposit, "reload", "cap_minor", {"EUR": 5_000, "UAH": 200_000}),
+    (tier_up, "free_spins", "max_win_minor", {"EUR": 10_000, "SEK": 100_000}),
     (churn_risk, "free_spins", "max_win_minor", {"EUR": 5_000, "CAD": 7_500}),
 ]
 
@@ -58,4 +65,4 @@ async def test_in_another_currency_there_is_no_offer_and_the_story_says_so(
     run = await played(rehearse, journey, currency)
     assert kind not in run.granted
     assert {line.outcome for line in run.world.story if line.step.startswith("amount")} == {why}
-    assert run.granted == []
+    assert run.granted == (["tier_upgrade"] if journey is tier_up else [])

@@ -7,6 +7,7 @@ from workflows import (
     Form,
     Player,
     RewardActivated,
+    amounts,
     days,
     free_spins,
     goal,
@@ -16,6 +17,11 @@ from workflows import (
     tier_upgrade,
 )
 from workflows.events import Pii
+
+SPINS = 20
+#: By currency; in any other Gold comes without spins.
+SPIN_VALUE = amounts(EUR=10, USD=10, GBP=10, CAD=15, SEK=100, BRL=50, UAH=400)
+MOST_WON = amounts(EUR=10_000, USD=10_000, GBP=10_000, CAD=15_000, SEK=100_000, BRL=50_000, UAH=400_000)
 
 
 class PersonalNote(Form):
@@ -40,7 +46,9 @@ async def tier_up(player: Player, deposit: DepositApproved) -> None:
     """
     if not await player.grant(tier_upgrade("gold")):
         return
-    await player.grant(free_spins(20, max_win=10000))
+    value, most = player.amount(SPIN_VALUE), player.amount(MOST_WON)
+    if value and most:
+        await player.grant(free_spins(SPINS, bet_value=value, max_win=most))
     await player.send("tier-gold", via=["in_app", "push", "email"])
     await player.ask(
         PersonalNote,
