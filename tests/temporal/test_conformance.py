@@ -276,7 +276,7 @@ def named(name: str, history: History) -> tuple[str, History]:
 
 #: Those that begin by the clock alone are left out: on the server nobody sweeps here unless a history looks. What
 #: follows from many events has a test of its own.
-BY_THE_CLOCK = {"churn_risk", "dormant", "feedback", "first_deposit", "loss_back"}
+BY_THE_CLOCK = {"churn_risk", "dormant", "feedback", "first_deposit", "loss_back", "pattern_change"}
 BY_EVENTS = [name for name in load().journeys if name not in BY_THE_CLOCK]
 
 

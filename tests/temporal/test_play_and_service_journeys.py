@@ -261,6 +261,21 @@ class TestService:
         ]
         assert await outcome(stage) == ("completed", True)
 
+    async def test_far_higher_stakes_are_looked_at_by_a_person_and_the_player_hears_nothing(self, play: Plays) -> None:
+        # Two weeks without play, so that the third week at the new stake is the first to tell. It ends on Sunday.
+        low, high = {"stake_minor": 100, "win_minor": 100}, {"stake_minor": 300, "win_minor": 300}
+        history: History = [
+            registers(-days(90), **PAST),
+            *(happens(-days(7 * week + 1), RoundCompleted, **low, **PAST) for week in range(11, 4, -1)),
+            *(happens(-days(7 * week + 1), RoundCompleted, **high, **PAST) for week in (2, 1, 0)),
+            Looking(days(4) + hours(15)),
+            Answering(days(5), "StakesReview", {"outcome": "well", "note": "A rise in wages."}),
+        ]
+        stage = await play("pattern_change", history, days(6))
+        assert (await stage.sent(), await stage.granted()) == ([], [])
+        assert await stage.asked() == [("StakesReview", "safer-play", "completed")]
+        assert await outcome(stage) == ("completed", False)
+
 
 class TestShop:
     ORDER: Final[dict[str, Any]] = {"purchase_id": "o-1", "price": 500, "currency": "points", "to_deliver": True}

@@ -30,6 +30,7 @@ def test_the_shipped_journeys_are_those_of_the_catalogue() -> None:
         "kyc_completion",
         "loss_back",
         "loss_checkin",
+        "pattern_change",
         "personal_days",
         "reward_feedback",
         "second_deposit",
