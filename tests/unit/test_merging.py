@@ -117,6 +117,7 @@ def test_a_merge_takes_back_what_the_other_account_was_offered_and_may_not_have_
     told.happens(kind, **data)
     survivor, absorbed = ("a", "b") if first else ("b", "a")
     event = told.event(PlayerMerged, survivor_id=survivor, absorbed_id=absorbed)
+    assert isinstance(event, PlayerMerged)
     modes: list[Mode] = ["history", "live"]
     for mode in modes:
         states = {one.state.player_id: stored(one.state) for one in (told, offered)}
