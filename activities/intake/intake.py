@@ -298,9 +298,9 @@ class Intake:
                         raise AccountsNotLocked(missing)
                     past.look(new, players.states)
                     await suppress_again(connection, self.digests, brand, new, players, now, mode)
-                    await remember_buckets(connection, brand, new, players.states, players.rules.loyalty, now)
                     players.not_before = now + self.settling if mode == "history" else None
                     async for player_id, event in in_turns(new):
+                        await remember_buckets(connection, brand, players, player_id, event, now)
                         self._apply(players, player_id, event, now, mode)
                         protect_group(self.groups, brand, player_id, event, together, now, mode)
                     policies = self.self_exclusion_minimum.policies

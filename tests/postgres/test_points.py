@@ -16,7 +16,7 @@ from activities.point_transfers import journal
 from activities.tables import gate_decisions, steps
 from tests.support.api_client import Api, serving
 from tests.support.engine import BRAND, Effects, effects, execute, rows
-from workflows import ExclusionSet, PlayerMerged, RoundCompleted, RoundVoided, points
+from workflows import Event, ExclusionSet, PlayerMerged, RoundCompleted, RoundVoided, points
 from workflows.effects import Award, AwardResult
 from workflows.loyalty.point_transfers import PointTransfer
 from workflows.loyalty.postings import recomputed
@@ -141,6 +141,25 @@ async def test_a_void_after_weeks_takes_back_what_the_journal_says_of_that_day(p
         await parts.casino.happens(player, RoundVoided, **told)
     assert await available(parts, player) == 1
     assert [one.cause for one in await journal_of(parts, player)] == ["wager", "wager", "reversal"]
+    assert await faults(parts) == []
+
+
+@pytest.mark.parametrize("first", [RoundCompleted, RoundVoided])
+async def test_i8_a_void_after_weeks_is_taken_back_whatever_comes_with_it_in_its_batch(
+    first: type[Event], parts: Effects, player: str
+) -> None:
+    played, casino = parts.casino.clock.now, parts.casino
+    await casino.happens(player, RoundCompleted, round_id="r-1", stake_minor=4_500, **ROUND)
+    await casino.happens(player, RoundCompleted, round_id="r-2", stake_minor=2_000, **ROUND)
+    await later(parts, player, timedelta(days=30))
+    batch = [
+        (player, casino.event(RoundCompleted, round_id="r-3", stake_minor=1_000, **ROUND)),
+        (player, casino.event(RoundVoided, round_id="r-1", stake_minor=4_500, played_at=played, **ROUND)),
+        (player, casino.event(RoundVoided, round_id="r-2", stake_minor=2_000, played_at=played, **ROUND)),
+    ]
+    batch.sort(key=lambda told: not isinstance(told[1], first))
+    await casino.intake.ingest(BRAND, batch, casino.clock.now)
+    assert await available(parts, player) == 1, "a new day lets the old one go, and what comes after it is about that"
     assert await faults(parts) == []
 
 
