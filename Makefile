@@ -11,7 +11,7 @@ COMPILED := env -u PYTHONDONTWRITEBYTECODE
 SOURCES := worker.py activities api cli content learning local migrations stage tests/support workflows
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint fmt test prove fuzz crash soak restore-drill bench up demo lock clean
+.PHONY: help setup lint fmt test prove fuzz crash ledger soak restore-drill bench up demo lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -53,6 +53,9 @@ fuzz: setup ## give every parser what breaks it, two at a time; MINUTES=10 PARSE
 
 crash: setup ## kill everything at random and judge what is left; MINUTES=10 SEEDS=1,2,3
 	$(BIN)/python -m tests.crash.harness $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEEDS),--seeds $(SEEDS))
+
+ledger: setup ## move points while connections are cut and processes killed, and hold every commit; POSTINGS=1000000
+	$(BIN)/python -m tests.crash.ledger_mix $(if $(POSTINGS),--postings $(POSTINGS))
 
 soak: setup ## a long load with Temporal away for a minute, judged; MINUTES=10 RATE=4000
 	$(BIN)/python -m tests.soak.harness $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE))
