@@ -52,7 +52,7 @@ async def players_with_number(connection: AsyncConnection, number: str) -> list[
 async def players_with_mail(connection: AsyncConnection, address: str) -> list[tuple[str, str]]:
     """Every player, as brand and id, whose mail address this is, in capitals or not."""
     has_one = players.c.profile["email"].astext.is_not(None)
-    return await _of_every_brand(connection, address.strip().lower() == EMAIL_KEY, has_one)
+    return await _of_every_brand(connection, EMAIL_KEY.in_([address.strip().lower()]), has_one)
 
 
 async def _of_every_brand(connection: AsyncConnection, *those: ColumnElement[bool]) -> list[tuple[str, str]]:
