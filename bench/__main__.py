@@ -28,6 +28,8 @@ FILES = {
     "intake.py": ("--events", "5000", "--players", "1000"),
     "loyalty_intake.py": ("--events", "5000", "--players", "1000", "--rounds", "1"),
     "spin.py": ("--rate", "20", "--seconds", "3", "--players", "100"),
+    "tier_up.py": ("--rate", "2", "--seconds", "5", "--load", "20"),
+    "loyalty_row.py": ("--years", "1"),
     "single_commits.py": ("--seconds", "2", "--runs", "100"),
     "unmatched.py": ("--events", "2000"),
     "runs_vs_bare.py": ("--runs", "40", "--rounds", "3"),

@@ -1,4 +1,5 @@
-"""`journeys rehearse` over a year of a real log: seconds and memory of the command in one process, report included.
+"""`journeys rehearse` over a year of a real log: seconds and memory of the command in one process, report included; and
+how many times longer it takes with the shipped loyalty program beside.
 
     python bench/backtest_year.py [LOG] [--runs N]
 
@@ -24,15 +25,16 @@ from bench.measuring import leave, told
 ROOT = Path(__file__).parent.parent
 REAL_LOG = ROOT.parent / "shared" / "data" / "casino_deposits.csv"
 EXACTLY = {"tier_up": 298, "second_deposit": 2_280, "welcome": 2_280}
+PROGRAM = "workflows.programs.casino"
 
 
-def once(log: Path, report: Path) -> tuple[float, float, float, dict[str, int]]:
+def once(log: Path, report: Path, program: str = "") -> tuple[float, float, float, dict[str, int]]:
     """Wall seconds, CPU seconds, peak megabytes and who entered."""
     words = ["rehearse", "--log", str(log), "--control", "0", "--answers", "approve", "--report", str(report)]
     began = time.perf_counter()
     running = subprocess.Popen(
         [sys.executable, "-m", "cli", *words],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | {"PYTHONPATH": str(ROOT), "JOURNEYS": program},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -58,10 +60,19 @@ def command(
         print("{}")
         return
     with tempfile.TemporaryDirectory() as folder:
-        taken = [once(log, Path(folder) / "report.html") for _ in range(runs)]
-    entered = taken[0][3]
+        report = Path(folder) / "report.html"
+        taken, loyal = [], []
+        for _ in range(runs):  # in turn, so that what disturbs one disturbs the other
+            taken.append(once(log, report))
+            loyal.append(once(log, report, PROGRAM))
+        assert "house_points" in report.read_text(), "The program played no part."
+    entered, beside = taken[0][3], loyal[0][3]
     seconds, megabytes = min(wall for wall, *_ in taken), max(peak for _, _, peak, _ in taken)
     assert all(entered[name] == players for name, players in EXACTLY.items()), f"The wrong players entered: {entered}"
+    # The program's ladder gives the tiers, so nobody enters tier_up beside it.
+    expected = EXACTLY | {"tier_up": 0}
+    assert all(beside.get(name, 0) == players for name, players in expected.items()), f"Beside the program: {beside}"
+    with_program = min(wall for wall, *_ in loyal)
     leave(
         told(
             {
@@ -69,6 +80,8 @@ def command(
                 "year_of_real_log_cpu_s": round(min(cpu for _, cpu, _, _ in taken), 1),
                 "year_of_real_log_peak_mb": round(megabytes),
                 "year_of_real_log_entered": entered,
+                "year_with_loyalty": round(with_program / seconds, 2),
+                "year_with_loyalty_s": round(with_program, 1),
             }
         )
     )

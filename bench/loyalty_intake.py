@@ -1,4 +1,4 @@
-"""Events a second over HTTP with ten earn rules and forty missions that every round counts in, beside no program.
+"""Events a second over HTTP with ten earn rules, forty missions and three boards that every round counts in.
 
 python bench/loyalty_intake.py [--events N] [--players N] [--batch N] [--rounds N]
 """
@@ -13,6 +13,8 @@ from bench.harness import House, batches, house
 from bench.intake import AT_ONCE, import_past
 from bench.measuring import Figures, alternate, leave, main
 from bench.traffic import day, players
+
+BOARDS = 3
 
 
 async def measure(events: int, ids: list[str], batch: int, rounds: int) -> Figures:
@@ -40,7 +42,9 @@ async def measure(events: int, ids: list[str], batch: int, rounds: int) -> Figur
             unit="events/s",
         )
         earned = await busy.count("SELECT count(*) FROM players WHERE state -> 'loyalty' IS NOT NULL")
+        boards = await busy.count("SELECT count(DISTINCT board) FROM standings")
     assert earned, "Nobody has earned anything."
+    assert boards >= BOARDS, f"Scores stand on {boards} boards."
     return compared.figures("loyalty_intake", "loyalty_intake_per_s", "loyalty_intake_without_per_s", 0)
 
 

@@ -1,6 +1,21 @@
-"""Ten earn rules and forty missions, all about rounds, so that every event of a busy casino counts in each."""
+"""Ten earn rules, forty missions and three boards, all about rounds: every event of a busy casino counts in each."""
 
-from workflows import RoundCompleted, Statistics, badge, count, currency, days, earn, player_mission, points, step, week
+from workflows import (
+    RoundCompleted,
+    Statistics,
+    badge,
+    count,
+    currency,
+    day,
+    days,
+    earn,
+    month,
+    player_mission,
+    points,
+    step,
+    tournament,
+    week,
+)
 from workflows.loyalty.missions import PlayerMission
 from workflows.loyalty.point_currencies import EarnRule
 
@@ -41,3 +56,6 @@ def _mission(number: int) -> PlayerMission:
 
 earn_rules = [_rule(number) for number in range(10)]
 missions = [_mission(number) for number in range(40)]
+boards = [
+    tournament(f"rounds_{each.name}", count(RoundCompleted), every=each, timezone="UTC") for each in (day, week, month)
+]
