@@ -342,7 +342,7 @@ async def worker_engine(
             reconciliation=RunReconciliation(database, core.intake, clock, rate=settings.reconcile_rate),
             bulk_jobs=_bulk_jobs(core),
             tournament_opening=TournamentOpening(database, core.intake.rules, clock),
-            tournament_closing=TournamentClosing(database, core.intake, policies, clock),
+            tournament_closing=TournamentClosing(database, core.intake, policies, registers, clock),
             problems=RunProblems(database, clock, deployment=settings.deployment_name),
             gauges=RunGauges(database, clock),
             followers=_followers(settings, stack),

@@ -316,25 +316,48 @@ async def read_receivers(
     """
     columns = (players.c.id, players.c.state, players.c.profile, players.c.created_at)
     some = (players.c.brand == brand, players.c.id.in_(player_ids))
-    found: dict[str, Receiver] = {}
-    for row in (await connection.execute(sa.select(*columns).where(*some))).all():
-        state = PlayerState.from_json(brand, row.id, row.state)
-        facts = _shown(state, row.profile, now, policies.drawn_as(brand))
-        facts = replace(facts, registers=said(row.id))
-        policy = policies.of(brand, facts, now)
-        if policy.first_bonus_only:
-            facts = replace(facts, had_bonus=await _had_bonus(connection, state, row.created_at))
-        found[row.id] = Receiver(facts, policy, row.profile)
-    return found
+    rows = (await connection.execute(sa.select(*columns).where(*some))).all()
+    states = {row.id: PlayerState.from_json(brand, row.id, row.state) for row in rows}
+    return {
+        row.id: await _receiver(connection, states[row.id], row.profile, row.created_at, now, policies, said)
+        for row in rows
+    }
 
 
 async def of_locked(
-    connection: AsyncConnection, brand: str, states: Mapping[str, PlayerState], now: datetime
-) -> dict[str, GateFacts]:
-    """What `read_to_show` reads, of players whose rows are locked here; contacts and earlier bonuses are left out."""
+    connection: AsyncConnection,
+    brand: str,
+    states: Mapping[str, PlayerState],
+    now: datetime,
+    *,
+    policies: PolicyBook,
+    said: Callable[[str], Mapping[str, RegisterAnswer]],
+) -> dict[str, Receiver]:
+    """What `read_receivers` reads, of players whose rows are locked here with these states."""
+    columns = (players.c.id, players.c.profile, players.c.created_at)
     some = (players.c.brand == brand, players.c.id.in_(states))
-    rows = await connection.execute(sa.select(players.c.id, players.c.profile).where(*some))
-    return {row.id: _shown(states[row.id], row.profile, now) for row in rows}
+    rows = (await connection.execute(sa.select(*columns).where(*some))).all()
+    return {
+        row.id: await _receiver(connection, states[row.id], row.profile, row.created_at, now, policies, said)
+        for row in rows
+    }
+
+
+async def _receiver(
+    connection: AsyncConnection,
+    state: PlayerState,
+    profile: JsonObject,
+    heard_since: datetime,
+    now: datetime,
+    policies: PolicyBook,
+    said: Callable[[str], Mapping[str, RegisterAnswer]],
+) -> Receiver:
+    facts = _shown(state, profile, now, policies.drawn_as(state.brand))
+    facts = replace(facts, registers=said(state.player_id))
+    policy = policies.of(state.brand, facts, now)
+    if policy.first_bonus_only:
+        facts = replace(facts, had_bonus=await _had_bonus(connection, state, heard_since))
+    return Receiver(facts, policy, profile)
 
 
 def _shown(state: PlayerState, profile: JsonObject, now: datetime, drawn_as: str | None = None) -> GateFacts:

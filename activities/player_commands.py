@@ -6,7 +6,6 @@ Where a law wants a national register's word first, the transaction is left, the
 """
 
 import hashlib
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -23,7 +22,6 @@ from activities.database import Database
 from activities.intake.intake import Intake
 from activities.intake.locked_players import LockedPlayers
 from activities.loyalty_limits import give_back, house_gives, take_of
-from activities.providers.register import RegisterUnavailable
 from activities.registers import AskFirst, Registers, ToAsk
 from activities.rewards import reserve_prize
 from activities.shop_purchases import buy_item, cancel_purchase
@@ -42,8 +40,6 @@ from workflows.loyalty.point_currencies import HOUSE_GIVES_NO_MORE
 from workflows.loyalty.wheels import TOO_SOON, Wheel
 from workflows.player_state.prizes import PrizeGiving, give, prize_request
 from workflows.player_state.state import PlayerState
-
-logger = logging.getLogger(__name__)
 
 CommandKind = Literal["opt_in", "claim", "spin", "register", "buy", "cancel"]
 
@@ -96,10 +92,7 @@ class PlayerCommands:
         try:
             return await self._do(command)
         except AskFirst as first:
-            try:
-                await self.registers.ask(command, first.to_ask.profile, first.to_ask.names)
-            except RegisterUnavailable as away:
-                logger.info("A %s is refused: %s", command.kind, away)
+            await self.registers.ask_about(command.brand, first.players, insist=False)
         return await self._do(replace(command, registers_asked=True))
 
     async def _do(self, command: PlayerCommand) -> JsonObject:
@@ -265,10 +258,8 @@ class PlayerCommands:
         Raises `AskFirst` where it misses what a register says and nobody has asked: nothing is written by then.
         """
         brand, player_id = command.brand, command.player_id
-        said = self.registers.known(command)
-        found = await gate_facts.read_receivers(
-            connection, brand, [player_id], now, policies=self.policies, said=lambda _player: said
-        )
+        said = self.registers.said_in(brand)
+        found = await gate_facts.read_receivers(connection, brand, [player_id], now, policies=self.policies, said=said)
         player = found.get(player_id)
         if player is None:
             kind, decision = first_refusal(None, asked, self.policies.of(brand, None, now), now)
@@ -276,7 +267,7 @@ class PlayerCommands:
             kind, decision = first_refusal(player.facts, asked, player.policy, now)
             wanted = self.registers.wanted([decision], player.facts, player.policy, now)
             if wanted and not command.registers_asked:
-                raise AskFirst(ToAsk(player.profile, wanted))
+                raise AskFirst({player_id: ToAsk(player.profile, wanted)})
         about = EffectInput(
             brand=brand,
             player_id=player_id,

@@ -5,7 +5,8 @@ Registers are asked outside of any transaction.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Protocol
@@ -15,7 +16,13 @@ import httpx
 from activities.clock import Clock
 from activities.intake.receipts import Receipt
 from activities.providers.breaker import Breaker
-from activities.providers.register import Register, RegisterGateway, RegisterSubject, identity_of
+from activities.providers.register import (
+    Register,
+    RegisterGateway,
+    RegisterSubject,
+    RegisterUnavailable,
+    identity_of,
+)
 from activities.settings import Settings
 from workflows.errors import DesignError, JourneysError
 from workflows.events import Event, ExclusionSet
@@ -27,6 +34,12 @@ from workflows.gate.reasons import Reason
 from workflows.gate.register_check import registers_to_ask
 from workflows.json_object import JsonObject
 
+logger = logging.getLogger(__name__)
+
+#: Registers are asked about so many players at once.
+ASKED_AT_ONCE: Final = 10
+#: How long a prize waits for registers that do not answer, where nobody waits for it at a page; then it is withheld.
+REGISTER_PATIENCE: Final = timedelta(hours=1)
 #: Players whose answers a process remembers; about 30 MB.
 MOST: Final = 100_000
 #: How long whom a register lists is excluded; it is asked again afterwards, where an exclusion ends by its time.
@@ -68,9 +81,17 @@ class ToAsk:
 class AskFirst(JourneysError):
     """Registers must be asked before it can be decided: leave the transaction with it, ask, and begin again."""
 
-    def __init__(self, to_ask: ToAsk) -> None:
-        self.to_ask = to_ask
-        super().__init__(f"Ask {', '.join(to_ask.names)} first.")
+    def __init__(self, players: Mapping[str, ToAsk]) -> None:
+        self.players = players
+        super().__init__(f"Registers must be asked about {len(players)} players first.")
+
+
+@dataclass(frozen=True)
+class _About:
+    """A player."""
+
+    brand: str
+    player_id: str
 
 
 class Registers:
@@ -103,6 +124,10 @@ class Registers:
     def known(self, request: AboutPlayer) -> Mapping[str, RegisterAnswer]:
         """What registers said lately of the player of an effect or a press, by name."""
         return self._answers.get((request.brand, request.player_id), {})
+
+    def said_in(self, brand: str) -> Callable[[str], Mapping[str, RegisterAnswer]]:
+        """What registers said lately of each player of a brand, by name."""
+        return lambda player_id: self.known(_About(brand, player_id))
 
     def presumed(self, now: datetime) -> Mapping[str, RegisterAnswer]:
         """What is taken for their answers before they are asked: that none of those that we can ask lists a player."""
@@ -141,6 +166,24 @@ class Registers:
         for answer in answers:
             if isinstance(answer, BaseException):
                 raise answer
+
+    async def ask_about(self, brand: str, players: Mapping[str, ToAsk], *, insist: bool = True) -> None:
+        """Ask registers about players, some at once. Raises RegisterUnavailable where one does not say, if we `insist`.
+
+        What others said is remembered. Call it outside of any transaction.
+        """
+        room = asyncio.Semaphore(ASKED_AT_ONCE)
+
+        async def about(player_id: str, to_ask: ToAsk) -> None:
+            async with room:
+                await self.ask(_About(brand, player_id), to_ask.profile, to_ask.names)
+
+        asking = (about(player_id, to_ask) for player_id, to_ask in players.items())
+        for came in await asyncio.gather(*asking, return_exceptions=True):
+            if isinstance(came, RegisterUnavailable) and not insist:
+                logger.warning("%s", came)
+            elif isinstance(came, BaseException):
+                raise came
 
     def _remember(self, subject: RegisterSubject, said: Mapping[str, RegisterAnswer]) -> None:
         key = (subject.brand, subject.player_id)

@@ -17,9 +17,8 @@ from activities.gate_facts import Receiver
 from activities.intake.intake import Intake
 from activities.providers.register import RegisterUnavailable
 from activities.raffle_draws import OpenDraw, Winner
-from activities.registers import Registers, ToAsk
+from activities.registers import REGISTER_PATIENCE, AskFirst, Registers, ToAsk
 from activities.rewards import reserve_prize
-from workflows.effects import EffectInput
 from workflows.gate.decision import Allowed, Refusal
 from workflows.gate.facts import GrantFacts, RegisterAnswer
 from workflows.gate.policy_book import PolicyBook
@@ -37,22 +36,10 @@ PAUSE_S: Final = 30.0
 SETTLING: Final = timedelta(minutes=5)
 #: Players whom the gate is asked about at once.
 PAGE: Final = 200
-#: How long after it is due a draw waits for national registers; then it passes over whom they said nothing of.
-REGISTER_PATIENCE: Final = timedelta(hours=1)
-#: Registers are asked about so many players at once.
-ASKED_AT_ONCE: Final = 10
 #: How long a prize that failed waits, at first and at most.
 WAIT_FIRST: Final = timedelta(minutes=1)
 WAIT_MOST: Final = timedelta(hours=1)
 _REWARD: Final[TypeAdapter[Reward]] = TypeAdapter(Reward)
-
-
-class _AskAbout(Exception):
-    """Who was drawn, and of whom registers must say something first, each with what they are asked by."""
-
-    def __init__(self, players: Mapping[str, ToAsk]) -> None:
-        self.players = players
-        super().__init__(f"Registers are asked about {len(players)} players first.")
 
 
 class RaffleDrawing:
@@ -116,7 +103,7 @@ class RaffleDrawing:
                     withheld = await self._give(connection, winner, terms, now)
                     await raffle_draws.settle(connection, winner, withheld, now)
                 done += 1
-            except _AskAbout as first:
+            except AskFirst as first:
                 assert winner is not None
                 await self._ask_or_push_back(winner, first)
             except Exception:
@@ -128,10 +115,10 @@ class RaffleDrawing:
                 await self._push_back(winner)
         return done
 
-    async def _ask_or_push_back(self, winner: Winner, first: _AskAbout) -> None:
+    async def _ask_or_push_back(self, winner: Winner, first: AskFirst) -> None:
         """Ask registers about who has won, so that the place is given next; without an answer it waits."""
         try:
-            await self._ask(winner.brand, first.players)
+            await self.registers.ask_about(winner.brand, first.players)
         except RegisterUnavailable as away:
             logger.warning("Place %d of %s of %s waits: %s", winner.place, winner.raffle, winner.period, away)
             await self._push_back(winner)
@@ -155,12 +142,12 @@ class RaffleDrawing:
         while True:
             try:
                 return await self._draw_now(draw, terms, asked_about, self.clock())
-            except _AskAbout as first:
+            except AskFirst as first:
                 asked_about |= first.players.keys()
-                await self._ask(draw.brand, first.players, insist=_waits(terms, self.clock()))
+                await self.registers.ask_about(draw.brand, first.players, insist=_waits(terms, self.clock()))
 
     async def _draw_now(self, draw: OpenDraw, terms: RaffleTerms, asked_about: Collection[str], now: datetime) -> bool:
-        """Draw in one transaction; False where it is made. Raises `_AskAbout`, with nothing written.
+        """Draw in one transaction; False where it is made. Raises `AskFirst`, with nothing written.
 
         Who was drawn before and `asked_about` takes part, also where a register has excluded them since: they are drawn
         again and passed over, and the record says so.
@@ -203,9 +190,9 @@ class RaffleDrawing:
         asked_about: Collection[str],
         now: datetime,
     ) -> set[str]:
-        """Who was drawn and may not have a prize. Raises `_AskAbout` where a register must be asked first."""
+        """Who was drawn and may not have a prize. Raises `AskFirst` where a register must be asked first."""
         asked, found, to_ask = _asked(terms), set[str](), dict[str, ToAsk]()
-        async for player_id, known in self._receivers(connection, brand, drawn, now, self._said(brand)):
+        async for player_id, known in self._receivers(connection, brand, drawn, now, self.registers.said_in(brand)):
             _, decision = self._decide(brand, known, asked, now)
             wanted = self._wanted(known, decision, now)
             if known is not None and wanted and (_waits(terms, now) or player_id not in asked_about):
@@ -213,7 +200,7 @@ class RaffleDrawing:
             elif isinstance(decision, Refusal):
                 found.add(player_id)
         if to_ask:
-            raise _AskAbout(to_ask)
+            raise AskFirst(to_ask)
         return found
 
     async def _receivers(
@@ -234,28 +221,12 @@ class RaffleDrawing:
     async def _receiver(
         self, connection: AsyncConnection, brand: str, player_id: str, now: datetime
     ) -> Receiver | None:
-        said = self._said(brand)
+        said = self.registers.said_in(brand)
         found = await gate_facts.read_receivers(connection, brand, [player_id], now, policies=self.policies, said=said)
         return found.get(player_id)
 
-    def _said(self, brand: str) -> Callable[[str], Mapping[str, RegisterAnswer]]:
-        return lambda player_id: self.registers.known(_about(brand, player_id))
-
     def _wanted(self, known: Receiver | None, decision: Allowed | Refusal, now: datetime) -> list[str]:
         return [] if known is None else self.registers.wanted([decision], known.facts, known.policy, now)
-
-    async def _ask(self, brand: str, players: Mapping[str, ToAsk], *, insist: bool = True) -> None:
-        """Ask registers about some players. Raises RegisterUnavailable where one does not say, if we `insist`."""
-        room = asyncio.Semaphore(ASKED_AT_ONCE)
-
-        async def ask_about(player_id: str, to_ask: ToAsk) -> None:
-            async with room:
-                await self.registers.ask(_about(brand, player_id), to_ask.profile, to_ask.names)
-
-        asking = (ask_about(player_id, to_ask) for player_id, to_ask in players.items())
-        for came in await asyncio.gather(*asking, return_exceptions=True):
-            if isinstance(came, BaseException) and (insist or not isinstance(came, RegisterUnavailable)):
-                raise came
 
     def _decide(
         self, brand: str, known: Receiver | None, asked: Sequence[GrantFacts], now: datetime
@@ -267,7 +238,7 @@ class RaffleDrawing:
     async def _give(self, connection: AsyncConnection, winner: Winner, terms: RaffleTerms, now: datetime) -> str | None:
         """Give a place its prize; why not, where the gate has something against it by now.
 
-        What an account won that was merged away since goes to the one that stays. Raises `_AskAbout`, with nothing
+        What an account won that was merged away since goes to the one that stays. Raises `AskFirst`, with nothing
         given, where a register must be asked first.
         """
         prize, product = _REWARD.validate_python(winner.prize), terms.product
@@ -278,7 +249,7 @@ class RaffleDrawing:
             known = await self._receiver(connection, winner.brand, player_id, now)
             kind, decision = self._decide(winner.brand, known, [GrantFacts.of(prize, product)], now)
             if known is not None and (wanted := self._wanted(known, decision, now)):
-                raise _AskAbout({player_id: ToAsk(known.profile, wanted)})
+                raise AskFirst({player_id: ToAsk(known.profile, wanted)})
             if state is not None and state.merged_into is not None:
                 raise LookupError(f"{player_id} was merged into {state.merged_into} a moment ago")
             request = prize_request(winner.brand, player_id, won_in, number, prize, product)
@@ -294,11 +265,6 @@ class RaffleDrawing:
             won = give(state, prize, giving, players.rules, now, players.failures)
             players.record(player_id, won)
         return None
-
-
-def _about(brand: str, player_id: str) -> EffectInput:
-    """Whom registers are asked about."""
-    return EffectInput(brand=brand, player_id=player_id, journey="", run_id="raffle", step="")
 
 
 def _waits(terms: RaffleTerms, now: datetime) -> bool:

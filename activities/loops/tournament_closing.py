@@ -21,10 +21,13 @@ from temporalio import activity
 from activities import gate_decisions, gate_facts, standings
 from activities.clock import Clock
 from activities.database import Database
+from activities.gate_facts import Receiver
 from activities.intake.intake import Intake
 from activities.intake.locked_elsewhere import PlayersLocked
 from activities.intake.locked_players import LockedPlayers
 from activities.loops.maintenance import heartbeating
+from activities.providers.register import RegisterUnavailable
+from activities.registers import REGISTER_PATIENCE, AskFirst, Registers, ToAsk
 from activities.rewards import reserve_prize
 from activities.standings import GRANTED
 from activities.tournaments import (
@@ -46,7 +49,7 @@ from workflows.effects import EffectInput, Give
 from workflows.events import Event, TournamentResult
 from workflows.gate.decide import may_grant
 from workflows.gate.decision import Allowed, Refusal
-from workflows.gate.facts import GateFacts, GrantFacts
+from workflows.gate.facts import GrantFacts
 from workflows.gate.policy_book import PolicyBook
 from workflows.loyalty.tournament_prizes import Due, prizes_due
 from workflows.player_state.prizes import place_effect, prize_request
@@ -64,7 +67,15 @@ WAIT_S: Final = 0.2
 #: What the gate hears of a prize that is a badge.
 BADGE: Final = "badge"
 # The world's, and not one player's: nothing is known of the page then, and it is done again.
-_EVERYBODYS: Final = (OperationalError, InterfaceError, PoolTimeout, OSError, TimeoutError, PlayersLocked)
+_EVERYBODYS: Final = (
+    OperationalError,
+    InterfaceError,
+    PoolTimeout,
+    OSError,
+    TimeoutError,
+    PlayersLocked,
+    RegisterUnavailable,
+)
 
 
 @dataclass(frozen=True)
@@ -79,11 +90,18 @@ class TournamentClosing:
     """What the workflow of an instance asks for when its time is over."""
 
     def __init__(
-        self, database: Database, intake: Intake, policies: PolicyBook, clock: Clock, pauses: Pauses | None = None
+        self,
+        database: Database,
+        intake: Intake,
+        policies: PolicyBook,
+        registers: Registers,
+        clock: Clock,
+        pauses: Pauses | None = None,
     ) -> None:
         self.database = database
         self.intake = intake
         self.policies = policies
+        self.registers = registers
         self.clock = clock
         self.pauses = pauses or Pauses()
 
@@ -196,16 +214,33 @@ class TournamentClosing:
                     await standings.settle(connection, row.brand, row.board, {player_id: "withheld:failed"})
 
     async def _pay(self, row: TournamentRow, ids: Sequence[str]) -> None:
+        """Pay players in one transaction, after registers were asked about those of them whose law wants it.
+
+        Raises RegisterUnavailable, to be tried again, as long as a prize waits for a register.
+        """
+        try:
+            await self._pay_now(row, ids)
+        except AskFirst as first:
+            waits = self.clock() < row.cut_at + REGISTER_PATIENCE
+            await self.registers.ask_about(row.brand, first.players, insist=waits)
+            await self._pay_now(row, ids, asked=True)
+
+    async def _pay_now(self, row: TournamentRow, ids: Sequence[str], *, asked: bool = False) -> None:
         now = self.clock()
         async with (
             self.database.transaction() as connection,
             self.intake.locked(connection, row.brand, ids, now) as players,
         ):
             due = await standings.still_owed(connection, row.brand, row.board, ids)
-            facts = await gate_facts.of_locked(connection, row.brand, players.states, now)
-            page = _Page(row, self.policies, now)
+            said = self.registers.said_in(row.brand)
+            known = await gate_facts.of_locked(
+                connection, row.brand, players.states, now, policies=self.policies, said=said
+            )
+            page = _Page(row, self.policies, self.registers, now)
             for player_id, (one, has_place) in sorted(due.items(), key=lambda pair: pair[1][0].place):
-                page.decide(players, player_id, one, facts.get(player_id), has_place=has_place)
+                page.decide(players, player_id, one, known.get(player_id), has_place=has_place)
+            if page.to_ask and not asked:
+                raise AskFirst(page.to_ask)
             await standings.settle(connection, row.brand, row.board, page.outcomes)
             await gate_decisions.record_all(connection, page.decided, now)
             for request, decision, currency in page.granted:
@@ -237,10 +272,13 @@ async def _closing(connection: AsyncConnection, board: int) -> TournamentRow | N
 class _Page:
     """What becomes of a page of prizes, decided player by player."""
 
-    def __init__(self, row: TournamentRow, policies: PolicyBook, now: datetime) -> None:
+    def __init__(self, row: TournamentRow, policies: PolicyBook, registers: Registers, now: datetime) -> None:
         self.row = row
         self.policies = policies
+        self.registers = registers
         self.now = now
+        #: Of whom registers have said nothing lately enough.
+        self.to_ask: dict[str, ToAsk] = {}
         self.outcomes: dict[str, str] = {}
         self.decided: list[tuple[EffectInput, gate_decisions.Decided]] = []
         self.told: list[tuple[str, Event]] = []
@@ -248,7 +286,7 @@ class _Page:
         self.granted: list[tuple[Give, Allowed, str | None]] = []
 
     def decide(
-        self, players: LockedPlayers, player_id: str, due: Due, facts: GateFacts | None, *, has_place: bool
+        self, players: LockedPlayers, player_id: str, due: Due, known: Receiver | None, *, has_place: bool
     ) -> None:
         """Pay, or say why not: a place that was lost, or the gate."""
         state = players.states.get(player_id)
@@ -257,7 +295,7 @@ class _Page:
             return
         about = place_effect(self.row.brand, player_id, self.row.instance, due.place)
         request = self._money(about, due)
-        decision = self._gate(about, due, facts, request)
+        decision = self._gate(about, due, known, request)
         if isinstance(decision, Refusal):
             self.outcomes[player_id] = f"withheld:{decision.reason}"
             return
@@ -282,12 +320,17 @@ class _Page:
             return None
         return prize_request(about.brand, about.player_id, about.run_id, about.step, reward, product, earned=True)
 
-    def _gate(self, about: EffectInput, due: Due, facts: GateFacts | None, request: Give | None) -> Allowed | Refusal:
+    def _gate(self, about: EffectInput, due: Due, known: Receiver | None, request: Give | None) -> Allowed | Refusal:
         product = self.row.terms.product
         asked = GrantFacts(kind="points" if due.points else BADGE, journey_product=product, earned=True)
         if request is not None:
             asked = GrantFacts.of(request.reward, product, earned=True)
-        decision = may_grant(facts, asked, self.policies.of(self.row.brand, facts, self.now), self.now)
+        if known is None:
+            decision = may_grant(None, asked, self.policies.of(self.row.brand, None, self.now), self.now)
+        else:
+            decision = may_grant(known.facts, asked, known.policy, self.now)
+            if wanted := self.registers.wanted([decision], known.facts, known.policy, self.now):
+                self.to_ask[about.player_id] = ToAsk(known.profile, wanted)
         self.decided.append((about, gate_decisions.Decided(about.key, asked.kind, decision)))
         return decision
 

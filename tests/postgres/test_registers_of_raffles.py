@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from activities.loops.raffle_drawing import REGISTER_PATIENCE, SETTLING, WAIT_FIRST, RaffleDrawing
+from activities.loops.raffle_drawing import SETTLING, WAIT_FIRST, RaffleDrawing
 from activities.loyalty_tables import raffle_draws, raffle_winners
 from activities.raffle_draws import alias, proof_of_draw
-from activities.registers import SOURCE
+from activities.registers import REGISTER_PATIENCE, SOURCE
 from activities.tables import events
 from tests.support.engine import BRAND, NOON, Effects, Row, done, effects, execute, rows
 from tests.support.spelpaus import ADDRESS, Spelpaus

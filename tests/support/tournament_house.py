@@ -78,7 +78,9 @@ class House:
 
 
 @asynccontextmanager
-async def tournament_engine(postgres_url: str, bonus_engine: LocalBonusEngine) -> AsyncIterator[WorkerEngine]:
+async def tournament_engine(
+    postgres_url: str, bonus_engine: LocalBonusEngine, **settings: Any
+) -> AsyncIterator[WorkerEngine]:
     """The engine of a worker that knows the program, on a clock that stands still."""
     chosen = Settings(
         database_url=postgres_url,
@@ -86,6 +88,7 @@ async def tournament_engine(postgres_url: str, bonus_engine: LocalBonusEngine) -
         link_secrets=(SECRET,),
         journeys=(PROGRAM,),
         bonus_engine_url=bonus_engine.url,
+        **settings,
     )
     async with worker_engine(chosen, HeldClock()) as built:
         yield built
