@@ -136,6 +136,12 @@ async def _complete(
     )
 
 
+async def newest_line(connection: AsyncConnection) -> int:
+    """The number of the newest line of any task's history; 0 before the first. Lines may come in another order."""
+    newest = select(task_history.c.id).order_by(task_history.c.id.desc()).limit(1)
+    return (await connection.execute(newest)).scalar() or 0
+
+
 async def open_alone(connection: AsyncConnection, brand: str, task: StandaloneTask) -> bool:
     """Open a task that no run waits for, once; False when it was opened before."""
     document = orjson.dumps([task], option=orjson.OPT_UTC_Z).decode()

@@ -4,6 +4,7 @@ Everything works without a script: lists are links, moves are forms. A script ad
 and lists that refresh.
 """
 
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from fastapi.responses import RedirectResponse
 from pydantic import ValidationError
 
 from activities.people import actor_of
+from activities.tasks import newest_line
 from api import task_actions, task_counts, task_drafts, tasks
 from api.console.form_fields import (
     FieldFault,
@@ -69,6 +71,25 @@ Move = Literal["claim", "release", "later", "reassign", "due", "comment"]
 #: When a task that was put off is shown again, where the player's clock says nothing better.
 LATER: Final = timedelta(hours=24)
 ROWS: Final = 40
+#: Seconds for which a list is not read again when no task has changed.
+HOLDS: Final = 30
+
+
+@dataclass(frozen=True)
+class ListMark:
+    """When a list was read, and after which line of tasks' histories: what its ETag begins with.
+
+    While it holds, the list is not even read again: two hundred people ask every few seconds, and mostly nothing has
+    happened. What changes without a line (a player's tier, minutes that pass) shows when it holds no more.
+    """
+
+    line: int
+    at: int
+
+    def holds(self, etag: str) -> bool:
+        """Whether what carries this ETag was read a moment ago and no task has changed since."""
+        found = re.fullmatch(r'"(\d{1,19})\.(\d{1,12})\.\w+"', etag, re.ASCII)
+        return found is not None and int(found[1]) == self.line and 0 <= self.at - int(found[2]) < HOLDS
 
 
 @dataclass(frozen=True)
@@ -110,10 +131,16 @@ async def inbox(
 ) -> Response:
     """What waits for somebody and their teams."""
     visitor.needs("tasks:work")
-    shown = await read_inbox(engine, visitor, tab, page)
     if part is None:
+        shown = await read_inbox(engine, visitor, tab, page)
         return render(request, visitor, "inbox.html", inbox=shown, selected=None, tab=tab)
-    return if_changed(request, render(request, visitor, "inbox_list.html", inbox=shown, selected=None, tab=tab))
+    async with engine.database.reading() as connection:
+        mark = ListMark(await newest_line(connection), int(visitor.now.timestamp()))
+    if mark.holds(request.headers.get("if-none-match", "")):
+        return Response(status_code=304)
+    shown = await read_inbox(engine, visitor, tab, page)
+    listed = render(request, visitor, "inbox_list.html", inbox=shown, selected=None, tab=tab)
+    return if_changed(request, listed, mark=f"{mark.line}.{mark.at}.")
 
 
 @router.get("/tasks/{task_id}")

@@ -57,11 +57,12 @@ def render(request: Request, visitor: Visitor, name: str, *, status: int = 200, 
     return _answer(request, name, language, context | given, status)
 
 
-def if_changed(request: Request, answer: HTMLResponse) -> Response:
-    """The answer, or 304 where the browser has the same already."""
-    etag = f'"{hashlib.sha256(answer.body).hexdigest()[:20]}"'
+def if_changed(request: Request, answer: HTMLResponse, *, mark: str = "") -> Response:
+    """The answer, or 304 where the browser has the same already, whatever `mark` its ETag began with."""
+    digest = hashlib.sha256(answer.body).hexdigest()[:20]
+    etag = f'"{mark}{digest}"'
     answer.headers["ETag"] = etag
-    if request.headers.get("if-none-match") == etag:
+    if request.headers.get("if-none-match", "").endswith(f'{digest}"'):
         return Response(status_code=304, headers={"ETag": etag})
     return answer
 

@@ -33,7 +33,8 @@ class Live {
       const answer = await fetch(this.region.dataset.live, { headers, redirect: "manual" });
       if (answer.status === 401) return signedOut();
       if (answer.status !== 304 && !answer.ok) throw new Error(String(answer.status));
-      if (answer.ok) this.show(await answer.text(), answer.headers.get("ETag"));
+      this.etag = answer.headers.get("ETag") ?? this.etag;
+      if (answer.ok) this.show(await answer.text());
       this.failed = 0;
       this.pause = this.usual;
     } catch {
@@ -44,8 +45,7 @@ class Live {
     this.wait();
   }
 
-  show(html, etag) {
-    this.etag = etag;
+  show(html) {
     const focused = document.activeElement?.dataset?.row;
     const fresh = new DOMParser().parseFromString(html, "text/html").body;
     for (const row of fresh.querySelectorAll("[data-row]")) {

@@ -1,0 +1,78 @@
+"""Lists that refresh themselves: a browser that has the newest list is told so, mostly without the list being read."""
+
+import httpx
+import pytest
+from sqlalchemy import event
+
+from activities.tables import tasks
+from api.console.inbox import HOLDS, ListMark
+from api.console.visitor import POLLING
+from tests.support.console import Console, Desk
+
+
+@pytest.fixture
+async def desk(console: Console) -> Desk:
+    await console.task()
+    return await console.desk("manager")
+
+
+async def poll(console: Console, desk: Desk, etag: str = "") -> httpx.Response:
+    async with desk.client() as client:
+        address = f"/console/{console.api.brand}/inbox?tab=team&part=list"
+        return await client.get(address, headers={POLLING: "1", "If-None-Match": etag})
+
+
+async def test_a_list_that_did_not_change_is_not_sent_and_not_read_again(console: Console, desk: Desk) -> None:
+    first, asked = await poll(console, desk), list[str]()
+    assert first.status_code == 200
+
+    def note(*given: object) -> None:
+        asked.append(str(given[2]))
+
+    engine = console.api.engine.database.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        again = await poll(console, desk, first.headers["etag"])
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+    assert again.status_code == 304
+    assert len(asked) == 4, "Who looks, as whom, with what, and whether anything happened."
+    assert not any("FROM tasks" in one for one in asked)
+
+
+async def test_a_task_that_changes_shows_at_the_next_look(console: Console, desk: Desk) -> None:
+    first = await poll(console, desk)
+    await console.task("p-2", name="Mia")
+    again = await poll(console, desk, first.headers["etag"])
+    assert again.status_code == 200
+    assert "Mia" in again.text
+
+
+async def test_a_list_that_is_older_is_read_again_and_not_sent_where_it_is_the_same(
+    console: Console, desk: Desk
+) -> None:
+    first = await poll(console, desk)
+    line, at, digest = first.headers["etag"].strip('"').split(".")
+    old = f'"{line}.{int(at) - HOLDS}.{digest}"'
+    again = await poll(console, desk, old)
+    assert again.status_code == 304
+    assert again.headers["etag"] != old, "From now on it is as new as this."
+    # What happened without a line of history shows then.
+    async with console.api.engine.database.transaction() as connection:
+        await connection.execute(tasks.update().where(tasks.c.brand == console.api.brand).values(reason="She wrote."))
+    assert "She wrote." in (await poll(console, desk, old)).text
+
+
+async def test_who_may_no_more_is_refused_whatever_they_have(console: Console, desk: Desk) -> None:
+    first, stranger = await poll(console, desk), await console.desk("operator")
+    assert (await poll(console, stranger, first.headers["etag"])).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "etag", ["", '""', '"7"', '"7.100"', '"7.100."', '"x.100.ab"', '"8.100.ab"', '"7.101.ab"', '"7.-1.ab"', "7.100.ab"]
+)
+def test_what_is_no_mark_or_another_holds_nothing(etag: str) -> None:
+    assert ListMark(7, 100).holds('"7.100.ab"')
+    assert ListMark(7, 100 + HOLDS - 1).holds('"7.100.ab"')
+    assert not ListMark(7, 100 + HOLDS).holds('"7.100.ab"')
+    assert not ListMark(7, 100).holds(etag)
