@@ -47,6 +47,15 @@ _ROWS: Final = text(
     """
 )
 
+#: The first manager looks after all of them.
+_HOSTED: Final = text(
+    """
+    INSERT INTO player_hosts (brand, player_id, person_id, since, given_by)
+    SELECT p.brand, p.id, (SELECT id FROM people WHERE email = 'm0@bench.example'), now(), 'bench'
+    FROM players p WHERE p.brand = :brand
+    """
+)
+
 
 def pages(task: str, journey: str) -> dict[str, str]:
     """The pages that are measured, by the name of their figure."""
@@ -126,6 +135,7 @@ async def filled(built: House, database: Database, given: argparse.Namespace) ->
     giver = Actor(BRAND, "bench", id="bench")
     tasks = []
     async with database.transaction() as connection:
+        await connection.execute(_HOSTED, {"brand": BRAND})
         await connection.execute(_ROWS, {"brand": BRAND, "player": BUSY, "rows": given.rows})
         for number in range(given.tasks):
             facts = PlayerFacts(player_id=ids[number % ABOUT])
