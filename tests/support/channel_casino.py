@@ -54,12 +54,14 @@ class ChannelCasino:
     def week(self, rates: ChannelRates | None = None) -> None:
         """A message to everybody, chosen by these rates, or by each player's own history."""
         names = list(self.rates)
+        alike: dict[frozenset[tuple[Channel, Heard]], dict[Channel, float]] = {}
         for player, heard in self.heard.items():
-            if rates is None:
-                options = own_chances(names, heard)
-            else:
+            history = frozenset(heard.items())
+            if history not in alike:
                 own = {name: (known.sent, known.worth) for name, known in heard.items()}
-                options = chances(names, own, rates, CHANNEL_FLOOR)
+                chosen_by = own_chances(names, heard) if rates is None else chances(names, own, rates, CHANNEL_FLOOR)
+                alike[history] = chosen_by
+            options = alike[history]
             (chosen,) = self.random.choices(names, [options[name] for name in names])
             true = self.own[player]
             followed = self.random.random() < true[chosen]

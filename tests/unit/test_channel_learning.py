@@ -92,11 +92,11 @@ def test_learned_channels_lose_at_most_half_of_what_an_even_split_loses() -> Non
     assert casino.least >= CHANNEL_FLOOR - 1e-9
 
 
-@pytest.mark.slow  # 10,000 players for 14 weeks
+@pytest.mark.slow  # 10,000 players for 11 weeks
 @pytest.mark.parametrize("unlike", [0.0, 0.5, 1.0])
 def test_ten_thousand_players_lose_at_most_half_of_what_an_even_split_loses(unlike: float) -> None:
     casino = ChannelCasino(10_000, unlike=unlike)
-    assert regret_after(casino, usual=5, learned=9) <= 0.5
+    assert regret_after(casino, usual=5, learned=6) <= 0.5
     assert casino.least >= CHANNEL_FLOOR - 1e-9
 
 
