@@ -24,11 +24,16 @@ _STANDINGS: Final = {
 }
 _STYLE: Final = """
 body{font:15px/1.45 system-ui,sans-serif;color:#1c2430;background:#fff;max-width:56rem;margin:2rem auto;padding:0 1rem}
-h1{font-size:1.5rem}h2{font-size:1.1rem;margin:2rem 0 .4rem}table{border-collapse:collapse;width:100%}
+h1{font-size:1.5rem}h2{font-size:1.1rem;margin:2rem 0 .4rem}
+table{border-collapse:collapse;width:100%;table-layout:fixed}col.a{width:30%}col.b{width:18%}col.c{width:34%}col.d{width:18%}
 th,td{text-align:left;padding:.35rem .6rem .35rem 0;border-bottom:1px solid #d9dee6;vertical-align:top}
-td.n{font-variant-numeric:tabular-nums;white-space:nowrap}.quiet{color:#5a6676}.spark{color:#2f5d8a}
+th,td{overflow-wrap:anywhere}td.n{font-variant-numeric:tabular-nums}.quiet{color:#5a6676}.spark{color:#2f5d8a}
 .missed,.at_risk{color:#9b2c1f}.reached,.on_course{color:#1f6b3a}
+.spark{display:block;margin-left:auto;max-width:100%}th span{display:block;font-weight:400}
+td.n{overflow-wrap:normal}@media(max-width:40rem){body{font-size:13px}col.a{width:27%}col.b{width:25%}col.d{width:14%}}
 """
+# Every table has the same columns, so that a page is read down: what, how much, how sure, a picture.
+_COLUMNS: Final = '<colgroup><col class="a"><col class="b"><col class="c"><col class="d"></colgroup>'
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,8 @@ def report_html(report: FigureReport) -> str:
     ]
     title = escape(report.subject)
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title>'
         f"<style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>"
     )
 
@@ -96,28 +102,28 @@ def report_text(report: FigureReport) -> str:
         lines += [
             "",
             name,
-            *(f"  {_label(one)}: {_value(one)}{_earlier(one, report)}" for one in _whole(report, figures)),
+            *(f"  {_label(one)}: {_value(one, _told(one, report))}" for one in _whole(report, figures)),
         ]
     lines += ["", "Journeys against their control groups"]
-    lines += [f"  {one.part}, {_label(one)}: {_value(one)}" for one in _of(report.taken, EFFECTS)]
+    lines += [f"  {one.part}, {_label(one)}: {_value(one, _beside(one))}" for one in _of(report.taken, EFFECTS)]
     lines += ["", "For whom, and with which reward"]
-    lines += [f"  {one.part}, {_label(one)}: {_value(one)}" for one in _of(report.taken, EFFECT_PARTS)]
+    lines += [f"  {one.part}, {_label(one)}: {_value(one, _beside(one))}" for one in _of(report.taken, EFFECT_PARTS)]
     return "\n".join(lines) + "\n"
 
 
 def _changes(changes: Sequence[tuple[date, str]]) -> str:
-    rows = [f'<tr><td class="n">{day}</td><td>{escape(says)}</td></tr>' for day, says in changes]
-    return f"<h2>What has changed</h2><table>{''.join(rows)}</table>" if rows else ""
+    rows = [f'<tr><td class="n">{day}</td><td colspan="3">{escape(says)}</td></tr>' for day, says in changes]
+    return _table("What has changed", rows)
 
 
 def _targets(targets: Sequence[Judged]) -> str:
     rows = [
-        f"<tr><th>{escape(NAMES[one.target.figure])}</th><td>{escape(one.target.words)}</td>"
+        f"<tr><th>{escape(NAMES[one.target.figure])}<span>{escape(one.target.words)}</span></th>"
         f'<td class="n">{escape(figure_text(one.target.figure, one.value))}</td>'
-        f'<td class="{one.standing}">{_STANDINGS[one.standing]}</td><td class="quiet">{escape(one.why)}</td></tr>'
+        f'<td class="quiet">{escape(one.why)}</td><td class="{one.standing}">{_STANDINGS[one.standing]}</td></tr>'
         for one in targets
     ]
-    return f"<h2>Targets</h2><table>{''.join(rows)}</table>" if rows else ""
+    return _table("Targets", rows)
 
 
 def _group(name: str, figures: Iterable[str], report: FigureReport) -> str:
@@ -125,12 +131,9 @@ def _group(name: str, figures: Iterable[str], report: FigureReport) -> str:
     for one in _whole(report, figures):
         values = [each.value for each in report.course if (each.name, each.currency) == (one.name, one.currency)]
         picture = sparkline(values, f"{NAMES[one.name]}, {report.period} by {report.period}")
-        rows.append(
-            f'<tr><th title="{escape(FIGURES[one.name].says, quote=True)}">{escape(_label(one))}</th>'
-            f'<td class="n">{escape(figure_text(one.name, one.value, one.currency))}</td>'
-            f'<td class="quiet">{escape(_beside(one) + _earlier(one, report))}</td><td>{picture}</td></tr>'
-        )
-    return f"<h2>{escape(name)}</h2><table>{''.join(rows)}</table>" if rows else ""
+        head = f'<th title="{escape(FIGURES[one.name].says, quote=True)}">{escape(_label(one))}</th>'
+        rows.append(_row(head, one, _told(one, report), picture))
+    return _table(name, rows)
 
 
 def _effects(title: str, figures: Sequence[str], report: FigureReport) -> str:
@@ -139,55 +142,56 @@ def _effects(title: str, figures: Sequence[str], report: FigureReport) -> str:
         picture = ""
         if one.value is not None and one.low is not None and one.high is not None and one.name in DRAWN:
             picture = interval_bar(one.value, one.low, one.high, interval_text(one))
-        rows.append(
-            f"<tr><th>{escape(one.part)}</th><td>{escape(_label(one))}</td>"
-            f'<td class="n">{escape(figure_text(one.name, one.value, one.currency))}</td>'
-            f'<td class="quiet">{escape(_beside(one))}</td><td>{picture}</td></tr>'
-        )
-    return f"<h2>{escape(title)}</h2><table>{''.join(rows)}</table>" if rows else ""
+        rows.append(_row(f"<th>{escape(one.part)}<span>{escape(_label(one))}</span></th>", one, _beside(one), picture))
+    return _table(title, rows)
 
 
 def _parts(report: FigureReport) -> str:
     """What is known of segments, kinds of reward and journeys apart."""
-    elsewhere = {*EFFECTS, *EFFECT_PARTS}
-    parts = [
-        one for one in report.taken if one.split_by in {"segment", "kind", "journey"} and one.name not in elsewhere
-    ]
+    above, splits = {*EFFECTS, *EFFECT_PARTS}, {"segment", "kind", "journey"}
     rows = [
-        f"<tr><th>{escape(one.split_by)} {escape(one.part)}</th><td>{escape(_label(one))}</td>"
-        f'<td class="n">{escape(figure_text(one.name, one.value, one.currency))}</td>'
-        f'<td class="quiet">{escape(_beside(one))}</td></tr>'
-        for one in parts
-        if one.period == report.period
+        _row(f"<th>{escape(one.split_by)} {escape(one.part)}<span>{escape(_label(one))}</span></th>", one, _beside(one))
+        for one in report.taken
+        if one.split_by in splits and one.name not in above and one.period == report.period
     ]
-    return f"<h2>Segments, rewards and journeys</h2><table>{''.join(rows)}</table>" if rows else ""
+    return _table("Segments, rewards and journeys", rows)
+
+
+def _row(head: str, one: Taken, beside: str, picture: str = "") -> str:
+    value = escape(figure_text(one.name, one.value, one.currency))
+    return f'<tr>{head}<td class="n">{value}</td><td class="quiet">{escape(beside)}</td><td>{picture}</td></tr>'
+
+
+def _table(title: str, rows: Sequence[str]) -> str:
+    return f"<h2>{escape(title)}</h2><table>{_COLUMNS}{''.join(rows)}</table>" if rows else ""
 
 
 def _whole(report: FigureReport, figures: Iterable[str]) -> list[Taken]:
     return [one for one in _of(report.taken, figures) if one.period == report.period and not one.split_by]
 
 
-def _earlier(one: Taken, report: FigureReport) -> str:
-    """What a month was before, for people who look once a month; a week has its line."""
+def _told(one: Taken, report: FigureReport) -> str:
+    """What stands beside a figure for everybody; of a month what it was before, for a week has its line."""
     earlier = report.before(one)
     if report.period == "week" or earlier is None or earlier.value is None:
-        return ""
-    return f"; before: {figure_text(one.name, earlier.value, one.currency)}"
+        return _beside(one)
+    before = f"before: {figure_text(one.name, earlier.value, one.currency)}"
+    return "; ".join(part for part in (_beside(one), before) if part)
 
 
 def _of(taken: Iterable[Taken], figures: Iterable[str]) -> list[Taken]:
     wanted = list(figures)
     mine = [one for one in taken if one.name in wanted]
-    return sorted(mine, key=lambda one: (one.part, wanted.index(one.name), one.currency))
+    return sorted(mine, key=lambda one: (one.split_by, one.part, wanted.index(one.name), one.currency))
 
 
 def _label(one: Taken) -> str:
     return f"{NAMES[one.name]} ({one.currency})" if one.currency else NAMES[one.name]
 
 
-def _value(one: Taken) -> str:
-    beside = _beside(one)
-    return f"{figure_text(one.name, one.value, one.currency)}{f', {beside}' if beside else ''}"
+def _value(one: Taken, beside: str) -> str:
+    value = figure_text(one.name, one.value, one.currency)
+    return f"{value}{' ' if beside.startswith('(') else ', '}{beside}" if beside else value
 
 
 def _beside(one: Taken) -> str:

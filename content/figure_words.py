@@ -92,11 +92,15 @@ def money_text(minor: float, currency: str = "") -> str:
 
 
 def interval_text(one: Taken) -> str:
-    """From where to where the truth lies at 95 %; empty where no interval belongs to the figure."""
+    """From where to where the truth lies at 95 %; empty where no interval belongs to the figure.
+
+    The currency of money, and that differences are in points, is said once.
+    """
     if one.low is None or one.high is None:
         return ""
-    low, high = (figure_text(one.name, bound, one.currency) for bound in (one.low, one.high))
-    return f"{low} to {high}"
+    unit = " points" if one.name in DRAWN and FIGURES[one.name].unit == "share" else f" {one.currency}"
+    low, high = (figure_text(one.name, bound, one.currency).removesuffix(unit) for bound in (one.low, one.high))
+    return f"{low} to {high}{unit if unit == ' points' else ''}"
 
 
 def _duration(seconds: float) -> str:

@@ -44,7 +44,7 @@ def test_no_number_is_an_answer_with_its_reason() -> None:
 
 def test_a_target_says_where_it_stands() -> None:
     assert "at risk" in report_html(REPORT)
-    assert "Target Churn, 30 days, at most 0.4: at risk" in report_text(REPORT)
+    assert "Target Churn, 30 days, at most 40 %: at risk" in report_text(REPORT)
 
 
 def test_nothing_of_a_name_becomes_part_of_the_page_and_nothing_comes_from_elsewhere() -> None:
@@ -94,4 +94,15 @@ def test_values_are_said_in_their_units() -> None:
     assert figure_text("recognition_p50", 42.04) == "42.0 s"
     assert figure_text("recognition_p99", 10_800) == "3.0 h"
     assert figure_text("churn_30", None) == "\N{EN DASH}"
+    assert figure_text("goal_difference", -0.0123) == "-1.2 points"
     assert interval_text(NONE) == ""
+    assert interval_text(GAIN) == "-1.0 to +9.0 points"
+    assert interval_text(Taken("clv_90", "week", WEEK, 900, 200.0, 150.0, 250.0, currency="EUR")) == "1.50 to 2.50"
+
+
+def test_what_has_no_interval_and_no_number_of_players_begins_with_no_mark_between() -> None:
+    months = [Taken("registered", "month", date(2025, month, 1), 10, 10.0) for month in (11, 12)]
+    told = FigureReport("acme", date(2026, 1, 2), [months[1]], months, [], "month")
+    assert '<td class="quiet">before: 10</td>' in report_html(told)
+    assert "Registered: 10, before: 10\n" in report_text(told)
+    assert "41.2 % (39.3 % to 43.1 %), of 2,604" in report_text(REPORT)

@@ -38,7 +38,11 @@ class Target:
         """The target in a few words."""
         if self.change is not None:
             return f"{self.change:+g} % against the {self.per} before"
-        bound = f"at least {self.at_least:g}" if self.at_least is not None else f"at most {self.at_most:g}"
+        least = self.at_least is not None
+        wanted = self.at_least if least else self.at_most
+        assert wanted is not None
+        value = f"{100 * wanted:g} %" if FIGURES[self.figure].unit == "share" else f"{wanted:g}"
+        bound = f"at least {value}" if least else f"at most {value}"
         until = "" if self.by is None else f" by {self.by.year}-Q{(self.by.month + 2) // 3}"
         return f"{bound}{until}"
 
@@ -108,9 +112,9 @@ def judge(wanted: Target, now: Taken | None, before: Taken | None, as_of: date) 
     assert goal is not None
     is_there = now.value >= goal if wanted.at_least is not None else now.value <= goal
     if is_there:
-        return Judged(wanted, "reached", "the newest figure is there", now.value, goal)
+        return Judged(wanted, "reached", "the newest figure reaches it", now.value, goal)
     over = wanted.by is not None and as_of >= period_end("quarter", wanted.by)
-    return Judged(wanted, "missed" if over else "at_risk", "the newest figure is not there", now.value, goal)
+    return Judged(wanted, "missed" if over else "at_risk", "the newest figure does not reach it", now.value, goal)
 
 
 def _judge_sum(wanted: Target, so_far: float, before: Taken | None, as_of: date) -> Judged:
