@@ -2,6 +2,7 @@
 
 from workflows import (
     ContactVerified,
+    ContentViewed,
     DepositApproved,
     KycChanged,
     NotAwarded,
@@ -112,6 +113,16 @@ async def thanks(player: Player, _deposit: DepositApproved) -> None:
     """Fifty points for a deposit."""
     if await player.award(points(50), into=house_points):
         await player.mark("thanked")
+
+
+@journey(on(ContentViewed), entry=always, ends_after=days(1))
+async def invited(player: Player, _viewed: ContentViewed) -> None:
+    """A mission, and a word of it to who is not through with it."""
+    match await player.award(mission("three_games")):
+        case NotAwarded(reason=reason):
+            await player.mark("not_invited", reason=reason)
+        case _:
+            await player.mark("invited")
 
 
 @journey(on(ContactVerified), entry=always, ends_after=days(5))

@@ -27,6 +27,7 @@ from tests.support.stage_servers import skipping
 from tests.support.temporal_engine import BRAND
 from workflows import (
     ContactVerified,
+    ContentViewed,
     DepositApproved,
     ExclusionSet,
     KycChanged,
@@ -62,6 +63,13 @@ LOYAL_HISTORIES: Mapping[str, History] = {
         Pressing(days(2) - minutes(3), "spin", "daily", key="b"),
     ],
     "unplayed": [registers(**PAST), happens(AT_ONCE, ContactVerified, channel="email")],
+    "invited-until-they-are-through": [
+        registers(**PAST),
+        happens(AT_ONCE, ContentViewed),
+        happens(minutes(2), ContentViewed),
+        *(happens(minutes(10), RoundCompleted, **ROUND, game_id=game) for game in ("a", "b", "c")),
+        happens(hours(1), ContentViewed),
+    ],
     "no-spin": [registers(**PAST, is_test=True), happens(AT_ONCE, ContactVerified, channel="email")],
     "gone": [
         registers(**PAST),
@@ -98,4 +106,6 @@ async def test_awards_multipliers_and_spins_leave_the_same_trace_in_both_theatre
         "offer_spin",
         "close_spin",
     }
+    marked = [e["step"] for run in stage.effects for e in stage.effects[run] if "invited" in e["step"]]
+    assert sorted(marked) == ["mark:invited#1", "mark:invited#1", "mark:not_invited#1"]
     assert differences(stage, server) == []
