@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
@@ -148,6 +149,19 @@ class TestWheels:
         assert fault_of_spin(later) is None
         assert fault_of_spin({**later, "drawn": later["drawn"] + 1}) is not None
         assert fault_of_spin({**later, "seed": "00" * 32}) == "the seed is not the one whose hash was shown"
+
+    async def test_a_spin_within_the_pause_is_refused_with_the_moment_it_may_be_made(
+        self, browser: Browser, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        rules = browser.api.engine.intake.rules
+        slow = replace(rules.loyalty.wheels["daily"], pause=timedelta(hours=1))
+        monkeypatch.setattr(rules, "loyalty", replace(rules.loyalty, wheels={**rules.loyalty.wheels, "daily": slow}))
+        assert (await self.spin(browser, "k-1")).status_code == 200
+        shown = {one["id"]: one for one in (await browser.get("wheels")).json()}["daily"]
+        refused = await self.spin(browser, "k-2")
+        assert (refused.status_code, refused.json()["reason"]) == (409, "too_soon")
+        assert datetime.fromisoformat(refused.json()["again_at"]) == datetime.fromisoformat(shown["may_spin_at"])
+        assert (shown["pause_seconds"], shown["attempts_left"]) == (3600, 1)
 
     async def test_attempts_end_and_another_word_under_one_key_is_refused(self, browser: Browser) -> None:
         assert (await self.spin(browser, "k-1")).status_code == 200
