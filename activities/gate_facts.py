@@ -265,30 +265,22 @@ async def read_beside(
     return WatchedPlayer(facts, state)
 
 
-async def read_to_show(
-    connection: AsyncConnection, brand: str, player_id: str, now: datetime, *, drawn_as: str | None = None
-) -> GateFacts | None:
+async def read_to_show(connection: AsyncConnection, brand: str, player_id: str, now: datetime) -> GateFacts | None:
     """What the gate asks for before a message that was sent is shown, without a lock; None without a player.
 
-    Contacts and earlier bonuses are not read: neither stands against showing. Whoever gives something by these facts
-    says as which brand holdouts are `drawn_as`.
+    Contacts and earlier bonuses are not read: neither stands against showing. Nothing is given by these facts.
     """
-    return (await read_page_to_show(connection, brand, [player_id], now, drawn_as=drawn_as)).get(player_id)
+    return (await read_page_to_show(connection, brand, [player_id], now)).get(player_id)
 
 
 async def read_page_to_show(
-    connection: AsyncConnection,
-    brand: str,
-    player_ids: Collection[str],
-    now: datetime,
-    *,
-    drawn_as: str | None = None,
+    connection: AsyncConnection, brand: str, player_ids: Collection[str], now: datetime
 ) -> dict[str, GateFacts]:
     """What `read_to_show` reads, of several players at once; of whom we never heard nothing is said."""
     some = (players.c.brand == brand, players.c.id.in_(player_ids))
     rows = await connection.execute(sa.select(players.c.id, players.c.state, players.c.profile).where(*some))
     states = ((PlayerState.from_json(brand, row.id, row.state), row.profile) for row in rows)
-    return {state.player_id: _shown(state, profile, now, drawn_as) for state, profile in states}
+    return {state.player_id: _shown(state, profile, now) for state, profile in states}
 
 
 @dataclass(frozen=True)
