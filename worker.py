@@ -37,6 +37,7 @@ from activities.registers import without_address
 from activities.settings import Settings, settings_from
 from activities.temporal_client import client_options, connect, metrics_runtime, worker_deployment
 from activities.temporal_credentials import WrongSetting, keep_credentials
+from workflows.background.audience_push import PushAudiences
 from workflows.background.bulk_job import BulkJobWorkflow
 from workflows.background.maintenance import MAINTENANCE_WORKFLOWS, ErasePlayers, RetainRecords
 from workflows.background.take_figures import FIGURE_WORKFLOWS
@@ -52,7 +53,14 @@ logger = logging.getLogger("journeys.worker")
 # A hand-over cut off half-way is in doubt for good where nobody can be asked, so effects under way are finished.
 GRACE = SEND.time_limit
 #: Workflows of upkeep and of long work; none is of one player.
-UPKEEP_WORKFLOWS = [*MAINTENANCE_WORKFLOWS, *FIGURE_WORKFLOWS, TellPeople, BulkJobWorkflow, TournamentWorkflow]
+UPKEEP_WORKFLOWS = [
+    *MAINTENANCE_WORKFLOWS,
+    *FIGURE_WORKFLOWS,
+    TellPeople,
+    PushAudiences,
+    BulkJobWorkflow,
+    TournamentWorkflow,
+]
 # Effects on the database alone. Each holds a connection now and then; far more would only wait for the pool.
 EFFECTS_AT_ONCE = 40
 # Runs that think at a time. They share one core, so more of them would only stand in each other's way here, where no
@@ -143,6 +151,7 @@ def maintenance_worker(client: Client, engine: WorkerEngine) -> Worker:
             *engine.figure_reports.activities,
             engine.changes.find,
             engine.seeds.take,
+            engine.audiences.push,
         ],
         graceful_shutdown_timeout=GRACE,
         interceptors=[FailureInterceptor()],

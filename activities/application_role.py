@@ -82,6 +82,13 @@ RIGHTS: Final[Mapping[str, Rights]] = {
     "stray_texts": Rights(_APPENDED),
     "seeds": Rights("taken anew every night", update=True, delete=True, fixed=("brand", "name", "currency")),
     "seed_players": Rights("taken anew every night", delete=True),
+    "audience_members": Rights(
+        "told, and gone when they are out",
+        update=True,
+        delete=True,
+        fixed=("brand", "audience", "player_id", "email", "phone"),
+    ),
+    "audience_syncs": Rights("how far it is compared", update=True, fixed=("brand", "audience")),
     "device_owners": Rights("moved from player to player", update=True, delete=True, fixed=("brand", "device")),
     "stray_refusals": Rights(
         "said, said again, gone with the player", update=True, delete=True, fixed=("brand", "digest", "channel")

@@ -1,11 +1,11 @@
-"""Who belongs into an audience of an ad network at this moment: read from the players' rows, kept nowhere.
+"""Who belongs into an audience of an ad network at this moment: read from the players' rows.
 
 A seed holds members of a segment who agreed to ads and whom nothing protects. A suppression list holds members of a
 segment who have not refused, and besides everybody to whom nothing may be sold. It does not say who is there for which
 reason: no line of it does, and there is none for the protected alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -45,27 +45,55 @@ class Audience:
         return self.kind == "seed" and self.segment == seeds.TOP_DECILE
 
 
+#: A person's two hashes, as the columns of the network's files have them.
+Line = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class AudiencePage:
+    """A part of an audience: lines by player, and the player to go on after; None: it was the last."""
+
+    inside: Mapping[str, Line]
+    after: str | None
+
+
 @dataclass(frozen=True)
 class AudiencePiece:
     """A part of an audience: lines of two hashes each, and the player to go on after; None: it was the last."""
 
-    lines: Sequence[tuple[str, str]]
+    lines: Sequence[Line]
     after: str | None
 
 
 async def piece_of(
     connection: AsyncConnection, policies: PolicyBook, asked: Audience, after: str | None, now: datetime
 ) -> AudiencePiece:
+    """The next part as a file has it, without ids of ours."""
+    page = await page_of(connection, policies, asked, after, now)
+    return AudiencePiece([*page.inside.values()], page.after)
+
+
+async def page_of(
+    connection: AsyncConnection, policies: PolicyBook, asked: Audience, after: str | None, now: datetime
+) -> AudiencePage:
     """The next part, by players' ids. Each player is judged as they are now: a moment ago says nothing."""
     ids = [*(await connection.execute(_candidates(asked, after, now).limit(AT_ONCE))).scalars()]
+    inside = await inside_of(connection, policies, asked, ids, now)
+    return AudiencePage(inside, ids[-1] if len(ids) == AT_ONCE else None)
+
+
+async def inside_of(
+    connection: AsyncConnection, policies: PolicyBook, asked: Audience, ids: Sequence[str], now: datetime
+) -> dict[str, Line]:
+    """Those of some players who are in an audience at this moment, and can be found by the network, in their order."""
     facts = await gate_facts.read_page_to_show(connection, asked.brand, ids, now)
     some = (players.c.brand == asked.brand, players.c.id.in_(ids))
     read = await connection.execute(select(players.c.id, players.c.profile).where(*some))
     profiles = {row.id: row.profile for row in read}
-    members = frozenset(ids) if asked.is_ranked else await _members(connection, asked, ids)
+    members = await _members(connection, asked, ids, now)
     inside = [one for one in ids if _belongs(asked, facts.get(one), policies, now, member=one in members)]
-    lines = [identifiers(profiles.get(one, {}), asked.network) for one in inside]
-    return AudiencePiece([line for line in lines if any(line)], ids[-1] if len(ids) == AT_ONCE else None)
+    lines = {one: identifiers(profiles.get(one, {}), asked.network) for one in inside}
+    return {one: line for one, line in lines.items() if any(line)}
 
 
 def may_be_seed(facts: GateFacts | None, product: Product | None, policy: Policy, now: datetime) -> bool:
@@ -100,7 +128,10 @@ def _candidates(asked: Audience, after: str | None, now: datetime) -> Select[Any
     return (everybody if after is None else everybody.where(players.c.id > after)).order_by(players.c.id)
 
 
-async def _members(connection: AsyncConnection, asked: Audience, ids: Sequence[str]) -> frozenset[str]:
+async def _members(connection: AsyncConnection, asked: Audience, ids: Sequence[str], now: datetime) -> frozenset[str]:
+    if asked.is_ranked:
+        best = seeds.members(asked.brand, asked.segment, now).where(seed_players.c.player_id.in_(ids))
+        return frozenset((await connection.execute(best)).scalars())
     at = memberships.c
     mine = (at.brand == asked.brand, at.segment == asked.segment, at.left_at.is_(None), at.player_id.in_(ids))
     return frozenset((await connection.execute(select(at.player_id).where(*mine))).scalars())

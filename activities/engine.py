@@ -25,6 +25,7 @@ from activities.intake.backpressure import Pressure
 from activities.intake.exclusion_minimum import SelfExclusionMinimum
 from activities.intake.intake import Intake
 from activities.learned_parts import LearnedParts
+from activities.loops.audience_push import AudiencePush, audience_push
 from activities.loops.bulk_work import BulkJobs
 from activities.loops.change_watch import ChangeWatch
 from activities.loops.double_search import DoubleSearch
@@ -219,6 +220,7 @@ class WorkerEngine(Engine):
     figure_reports: FigureReports
     changes: ChangeWatch
     seeds: SeedTaking
+    audiences: AudiencePush
     webhooks: WebhookDispatcher
     webhook_effects: WebhookEffects
     telling: TellingPeople
@@ -347,6 +349,7 @@ async def worker_engine(
             gauges=RunGauges(database, clock),
             followers=_followers(settings, stack),
             figure_reports=FigureReports(retaining, core.registry, templates, adapters["email"], settings),
+            audiences=audience_push(settings, deployment.registry, retaining, policies, http, clock),
             seeds=SeedTaking(retaining, policies, settings.product, clock),
             changes=ChangeWatch(retaining, core.registry, adapters["email"], settings, clock),
             webhooks=_webhook_dispatcher(settings, stack),

@@ -131,6 +131,12 @@ PERSONAL_DATA: Final[Mapping[str, TableData]] = {
     ),
     "seed_players": TableData("deleted", pseudonymous="name player_id taken_on", none="brand", erase=(seeds.ERASE,)),
     "seeds": TableData("about no player", none="brand name currency taken_on ranked_by why ranked players", player=""),
+    "audience_members": TableData(
+        "stay until the ad network has taken the player out, which it is told at once; else 30 days",
+        pseudonymous="player_id email phone checked_at due_at asked_at told_at",
+        none="brand audience wanted attempts",
+    ),
+    "audience_syncs": TableData("about no player", pseudonymous="after", none="brand audience compared_at", player=""),
     "device_owners": TableData(
         "deleted", pseudonymous="device player_id since", none="brand", erase=(device_owners.ERASE,)
     ),

@@ -1,6 +1,6 @@
 """The tables of how people are reached: what was said to us from addresses that no player has."""
 
-from sqlalchemy import BigInteger, Boolean, Column, Date, Index, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Date, Index, Integer, Table, Text, text
 
 from activities.table_columns import instant, metadata, texts
 
@@ -54,4 +54,34 @@ seed_players = Table(
     *(Column(name, Text, primary_key=True) for name in ("brand", "name", "player_id")),
     Column("taken_on", Date, nullable=False),
     Index("ix_seed_players_player", "brand", "player_id"),
+)
+
+# What an ad network was told of whom: `asked_at` before it is told to add them, `told_at` when it has said that it did.
+# Who is not wanted any more stays until it has taken them out.
+audience_members = Table(
+    "audience_members",
+    metadata,
+    *(Column(name, Text, primary_key=True) for name in ("brand", "audience", "player_id", "email", "phone")),
+    Column("wanted", Boolean, nullable=False),
+    instant("checked_at", nullable=False),
+    instant("due_at", nullable=False),
+    instant("asked_at"),
+    instant("told_at"),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Index(
+        "ix_audience_members_due",
+        "brand",
+        "audience",
+        "due_at",
+        postgresql_where=text("NOT wanted OR told_at IS NULL"),
+    ),
+)
+
+# How far the comparison of each audience with what its network was told has come.
+audience_syncs = Table(
+    "audience_syncs",
+    metadata,
+    *(Column(name, Text, primary_key=True) for name in ("brand", "audience")),
+    Column("after", Text),
+    instant("compared_at"),
 )

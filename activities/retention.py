@@ -12,6 +12,7 @@ from typing import Final, Literal
 from sqlalchemy import TextClause, text
 
 from activities import (
+    audience_members,
     bonus_budgets,
     bulk_jobs,
     console_sessions,
@@ -107,6 +108,10 @@ RETENTION: Final[Mapping[str, Retention]] = {
     "stray_texts": Retention("texts from numbers that no player has", timedelta(days=30), (stray_texts.FORGET,)),
     "seeds": Retention("a handful of rows a brand, taken anew every night"),
     "seed_players": Retention("who is in a seed that is not taken any more", timedelta(days=7), (seeds.FORGET,)),
+    "audience_members": Retention(
+        "of audiences that are told no more", audience_members.FORGOTTEN_AFTER, (audience_members.FORGET,)
+    ),
+    "audience_syncs": Retention("a row an audience"),
     "device_owners": Retention("a row a device, until it is removed"),
     "stray_refusals": Retention(
         "a No from an address that no player had", stray_refusals.KEPT_FOR, (stray_refusals.FORGET,)

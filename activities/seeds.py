@@ -8,7 +8,7 @@ are written down who agreed to `ads` and whom nothing protects. Both are asked a
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Select, bindparam, delete, insert, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -84,7 +84,7 @@ async def list_seeds(connection: AsyncConnection, brand: str) -> list[Seed]:
     return [Seed(*row) for row in await connection.execute(newest)]
 
 
-def members(brand: str, name: str, now: datetime) -> Select[tuple[str]]:
+def members(brand: str, name: str, now: datetime) -> Select[Any]:
     """The players of a seed that is new enough."""
     at = seed_players.c
     return select(at.player_id).where(at.brand == brand, at.name == name, at.taken_on >= (now - GOOD_FOR).date())

@@ -88,6 +88,19 @@ class GroupGrant(BaseModel):
     skills: tuple[Annotated[str, Field(pattern=rf"^{GIVEN}$")], ...] = ()
 
 
+class AdAudience(BaseModel):
+    """An audience of ours and what it is at an ad network."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,60}$")]
+    brand: Annotated[str, Field(pattern=rf"^{BRAND}$")]
+    use: Literal["seed", "suppression"]
+    segment: str
+    #: The id of the audience at the network.
+    there: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,100}$")]
+
+
 class Settings(ContentSettings):
     """What differs between development and production: addresses, keys, limits.
 
@@ -128,6 +141,11 @@ class Settings(ContentSettings):
     #: https://fcm.googleapis.com/v1/projects/…/messages:send, and the service account it knows us by, as JSON.
     push_api_url: str = ""
     push_api_account: str = ""
+    #: An ad network's API of Meta's shape (https://graph.facebook.com/v25.0), what it knows us by, and the audiences
+    #: that it is told of, as JSON: [{"name": "best", "brand": "acme", "use": "seed", "segment": "vip", "there": "12"}].
+    ad_network_url: str = ""
+    ad_network_token: str = ""
+    ad_audiences: tuple[AdAudience, ...] = ()
     #: Where to ask whether a mail with the key `{key}` was taken over; unset where nobody can say.
     mail_lookup_url: str | None = None
     #: What players call each brand, as JSON: {"acme": "Acme Casino"}.

@@ -25,6 +25,7 @@ from temporalio.client import (
 
 from activities.deployment_names import queue_in, workflow_in
 from activities.settings import MAINTENANCE_QUEUE, RETENTION_QUEUE
+from workflows.background.audience_push import PUSH_LIMIT, PushAudiences
 from workflows.background.maintenance import (
     DOUBLES_LIMIT,
     ERASE_LIMIT,
@@ -181,6 +182,13 @@ SCHEDULES: Final[Mapping[str, Schedule]] = {
             jitter=timedelta(minutes=5),
         ),
         policy=_one_at_a_time(caught_up_within=timedelta(hours=12)),
+    ),
+    "journeys-push-audiences": Schedule(
+        action=ScheduleActionStartWorkflow(
+            PushAudiences.run, id="upkeep-push-audiences", task_queue=MAINTENANCE_QUEUE, execution_timeout=PUSH_LIMIT
+        ),
+        spec=_every(timedelta(seconds=30), jitter=timedelta(seconds=5)),
+        policy=_one_at_a_time(caught_up_within=timedelta(seconds=30)),
     ),
     "journeys-take-seeds": Schedule(
         action=ScheduleActionStartWorkflow(

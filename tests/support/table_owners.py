@@ -81,6 +81,8 @@ OWNERS = {
     "device_owners": "activities/intake/device_owners.py",
     "seeds": "activities/seeds.py",
     "seed_players": "activities/seeds.py",
+    "audience_members": "activities/audience_members.py",
+    "audience_syncs": "activities/audience_members.py",
     "player_hosts": "activities/player_hosts.py",
     "player_notes": "activities/player_notes.py",
 }
