@@ -98,8 +98,9 @@ def _begun(end: Event, states: Mapping[str, PlayerState], player_id: str, before
     begun: list[datetime] = []
     if isinstance(end, ExclusionEnded):
         if state is not None:
+            # One whose time is over counts too: the gate holds it until its minimum as long as it is on record.
             blocks = [block for block in state.exclusions if (block.kind, block.scope) == (end.kind, end.scope)]
-            begun += [block.since for block in blocks if block.until is None or block.until > end.occurred_at]
+            begun += [block.since for block in blocks]
         sets = (event for event in before if isinstance(event, ExclusionSet))
         begun += [event.occurred_at for event in sets if (event.kind, event.scope) == (end.kind, end.scope)]
     else:

@@ -324,6 +324,21 @@ class TestTheMinimumOfASelfExclusion:
         casino.clock.now = begun + timedelta(days=184)
         assert await casino.happens("p", ExclusionEnded, kind="self_exclusion") == ["accepted"]
 
+    @pytest.mark.parametrize("length", [timedelta(days=1), timedelta(days=184), timedelta(days=400)])
+    async def test_one_that_was_told_with_a_sooner_end_is_ended_by_no_word_before_six_months(
+        self, casino: Casino, database: Database, length: timedelta
+    ) -> None:
+        await casino.registers("p", country="GB")
+        begun = casino.clock.now
+        await casino.happens("p", ExclusionSet, kind="self_exclusion", until=begun + length)
+        casino.clock.now = begun + timedelta(days=30)
+        (receipt,) = await casino.happens("p", ExclusionEnded, kind="self_exclusion")
+        assert isinstance(receipt, TooEarly)
+        assert len((await state_of(database, "p")).exclusions) == 1
+        casino.clock.now = begun + timedelta(days=184)
+        assert await casino.happens("p", ExclusionEnded, kind="self_exclusion") == ["accepted"]
+        assert (await state_of(database, "p")).exclusions == []
+
     async def test_it_is_that_of_where_it_was_set_too(self, casino: Casino) -> None:
         await casino.registers("p", country="GB")
         await casino.happens("p", ExclusionSet, kind="self_exclusion", until=None)
