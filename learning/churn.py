@@ -1,7 +1,7 @@
 """The score `churn`: the chance that a player who deposited in the last 30 days will not in the next 30.
 
-Learned from the deposits of the house itself, judged on the newest month that is over, and used only past floors. What
-is kept of a model is JSON; what scores with it is this module.
+Learned from the deposits of the house itself, judged on the newest months that are over, and used only past floors.
+What is kept of a model is JSON; what scores with it is this module.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,9 +18,11 @@ from learning.logistic import LogisticModel, fit_logistic
 from learning.scored import Deposits, NightScores, Scored, reasons
 from learning.trees import TreesModel
 
-#: Weeks that are learned from; what the last of them foretells ends where the month judged on begins.
+#: Months that are judged on, the newest that are over. One of a few hundred players is calibrated or not by luck.
+JUDGED: Final = 2
+#: Weeks that are learned from; what the last of them foretells ends where the months judged on begin.
 WEEKS: Final = 34
-#: Players, in all the weeks learned from and in the month judged on, below which nothing is learned.
+#: Players, in all the weeks learned from and in the months judged on, below which nothing is learned.
 LEAST_ROWS: Final = 3_000
 LEAST_JUDGED: Final = 100
 #: At most so many rows are learned from, the newest; more would take minutes and teach nothing new.
@@ -62,7 +64,7 @@ class ChurnModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     logistic: LogisticModel
-    #: The challenger, where it was better than the logistic model on the month judged on: then it is what scores.
+    #: The challenger, where it was better than the logistic model on the months judged on: then it is what scores.
     trees: TreesModel | None = None
     #: Deposits from then on were not looked at.
     learned_until: datetime
@@ -126,29 +128,33 @@ class ChurnModel(BaseModel):
 
 
 def learn_churn(players: Deposits, now: datetime) -> ChurnModel | NoNumber:
-    """Learn from what is over; the newest month of it is only judged on. No model where too few players are.
+    """Learn from what is over; the newest two months of it are only judged on. No model where too few players are.
 
-    Nothing of the month judged on is learned from: what the last week learned from foretells ends where it begins.
+    Nothing of the months judged on is learned from: what the last week learned from foretells ends where they begin.
     """
-    judged_at = now - WINDOW
+    learned_until = now - JUDGED * WINDOW
     rows: list[dict[str, float]] = []
     left: list[bool] = []
     for week in range(WEEKS):
-        found, gone = labelled(players, judged_at - WINDOW - week * timedelta(days=7))
+        found, gone = labelled(players, learned_until - WINDOW - week * timedelta(days=7))
         rows, left = [*rows, *found][:MOST_ROWS], [*left, *gone][:MOST_ROWS]
-    judged, gone = labelled(players, judged_at)
-    if len(rows) < LEAST_ROWS or len(judged) < LEAST_JUDGED or len({*left}) < 2 or len({*gone}) < 2:
+    judged: list[dict[str, float]] = []
+    truth: list[bool] = []
+    for month in range(1, JUDGED + 1):
+        found, gone = labelled(players, now - month * WINDOW)
+        judged, truth = [*judged, *found], [*truth, *gone]
+    if len(rows) < LEAST_ROWS or len(judged) < LEAST_JUDGED or len({*left}) < 2 or len({*truth}) < 2:
         return NoNumber(
-            f"{len(rows)} rows to learn from and {len(judged)} players to judge on; {LEAST_ROWS} and {LEAST_JUDGED} "
+            f"{len(rows)} rows to learn from and {len(judged)} to judge on; {LEAST_ROWS} and {LEAST_JUDGED} "
             "are needed, with some who left and some who stayed"
         )
     logistic = fit_logistic(rows, left, ridge=RIDGE, pairs=PAIRS)
-    model = _judged(logistic, None, judged, gone, judged_at, len(rows))
+    model = _judged(logistic, None, judged, truth, learned_until, len(rows))
     challenger = fit_trees(rows, left)
     if challenger is None:
         return model
-    other = _judged(logistic, challenger, judged, gone, judged_at, len(rows))
-    better, error = gain([challenger.chance(row) for row in judged], [logistic.chance(row) for row in judged], gone)
+    other = _judged(logistic, challenger, judged, truth, learned_until, len(rows))
+    better, error = gain([challenger.chance(row) for row in judged], [logistic.chance(row) for row in judged], truth)
     return other if better > error and other.passes >= model.passes else model
 
 
@@ -157,7 +163,7 @@ def _judged(
     trees: TreesModel | None,
     judged: Sequence[Mapping[str, float]],
     gone: Sequence[bool],
-    judged_at: datetime,
+    learned_until: datetime,
     rows: int,
 ) -> ChurnModel:
     chances = [(trees or logistic).chance(row) for row in judged]
@@ -165,7 +171,7 @@ def _judged(
     return ChurnModel(
         logistic=logistic,
         trees=trees,
-        learned_until=judged_at,
+        learned_until=learned_until,
         rows=rows,
         quality=quality(chances, gone),
         spread=[ordered[index * len(ordered) // 100] for index in range(100)],
@@ -176,7 +182,8 @@ def labelled(players: Deposits, moment: datetime) -> tuple[list[dict[str, float]
     """The features of everybody who has a score at a moment, and whether they then left."""
     rows: list[dict[str, float]] = []
     left: list[bool] = []
-    for deposits in players.values():
+    # In one order whoever asks: trees are grown from samples of rows.
+    for _, deposits in sorted(players.items()):
         known = features(deposits, moment)
         if known is not None:
             rows.append(known)

@@ -1,6 +1,6 @@
 """Learns scores from a brand's own deposits once a week, and scores its players every night.
 
-A model is used only when it passes the floors on a month it has not seen, and is better than the one before. Who
+A model is used only when it passes the floors on days it has not seen, and is better than the one before. Who
 objected to being profiled is neither scored nor learned from.
 """
 

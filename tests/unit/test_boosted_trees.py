@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from learning.boosting import booster_of, fit_trees, gain, read_booster
-from learning.churn import PAIRS, RIDGE, WEEKS, labelled
+from learning.churn import PAIRS, RIDGE, WEEKS, ChurnModel, labelled, learn_churn
 from learning.judging_scores import quality
 from learning.logistic import fit_logistic, sigmoid
 from learning.trees import Tree, TreesModel
@@ -119,3 +119,15 @@ class TestFitting:
         assert found_worth.brier <= 0.146, found_worth
         assert found_worth.calibration_error <= 0.03, found_worth
         assert better > error
+
+    @pytest.mark.slow  # fits two models to seventeen thousand rows
+    def test_on_the_real_log_what_the_schedule_would_learn_is_used(self) -> None:
+        """As the log ends: learned until the end of November, judged on two months from there."""
+        model = learn_churn(real_log(), datetime(2020, 2, 28, tzinfo=UTC))
+        assert isinstance(model, ChurnModel)
+        print(f"\n{model.worth}")  # noqa: T201 - figures
+        assert model.trees is not None
+        assert model.passes, model.quality
+        assert model.quality.auc >= 0.87, model.quality
+        assert model.quality.brier <= 0.146, model.quality
+        assert model.quality.calibration_error <= 0.03, model.quality

@@ -156,8 +156,8 @@ class TestLearning:
         assert isinstance(said, NoNumber)
         assert "3000 and 100 are needed" in said.reason
 
-    def test_it_is_judged_on_a_month_it_has_not_seen(self, model: ChurnModel) -> None:
-        assert model.learned_until == NOW - WINDOW
+    def test_it_is_judged_on_months_it_has_not_seen(self, model: ChurnModel) -> None:
+        assert model.learned_until == NOW - 2 * WINDOW
         assert model.quality.auc > 0.7
         assert model.falls_with_silence
 
