@@ -11,9 +11,11 @@ from activities.experiment_rows import (
     list_assignments,
     list_looks,
     met_since_drawn,
+    past_effects,
     reviewed_since_drawn,
 )
 from learning.experiment_findings import ExperimentFindings, Participant, findings
+from learning.lasting_effects import with_past
 from workflows.declaration import Goal
 from workflows.events import HarmSignal
 from workflows.experiments import Experiment, Guardrail
@@ -79,6 +81,7 @@ async def findings_of(
     looks = [one for one in await list_looks(connection, experiment) if one.at <= as_of]
     counted = [one.counted for one in looks]
     found = findings(tried, people, looks=counted, stopped=experiment.stopped_by(as_of), as_of=as_of)
+    found = with_past(found, await past_effects(connection, experiment, as_of))
     at = judged_at(tried, experiment.started_at, looks, found)
     if isinstance(at, str):
         return found.model_copy(update={"no_money": at})

@@ -185,6 +185,13 @@ async def close_experiment(connection: AsyncConnection, experiment: ExperimentRo
     await connection.execute(update(experiments).where(*mine, table.closed.is_(None)).values(closed=why))
 
 
+async def past_effects(connection: AsyncConnection, experiment: ExperimentRow, until: datetime) -> list[float]:
+    """What arms of the brand's other experiments had brought, in points, at the end of plans that were over then."""
+    whose = {"brand": experiment.brand, "name": experiment.name, "version": experiment.version}
+    ended = (await connection.execute(_ENDED, {**whose, "until": until})).scalars()
+    return [arm["difference"] for found in ended for arm in found["arms"] if arm.get("difference") is not None]
+
+
 class MetSince(NamedTuple):
     """A type of event that a player of an experiment has met since they were drawn, and when first."""
 
@@ -269,6 +276,13 @@ _STOP_ARM: Final = text(
     """
     UPDATE experiments SET stopped = CAST(:stopped AS jsonb) || stopped
     WHERE brand = :brand AND name = :name AND version = :version
+    """
+)
+_ENDED: Final = text(
+    """
+    SELECT DISTINCT ON (experiment, version) findings FROM experiment_looks
+    WHERE brand = :brand AND (experiment, version) <> (:name, :version) AND counted >= 1 AND at <= :until
+    ORDER BY experiment, version, number
     """
 )
 _SINCE: Final = """

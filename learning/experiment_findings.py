@@ -82,8 +82,15 @@ class ArmFinding(FoundFigure):
     #: The interval at the last look; with a plan it holds at all its looks together, without one at any moment.
     difference_from: float | None = None
     difference_to: float | None = None
+    #: The standard error of the difference.
+    error: float | None = None
     #: Why there is no difference yet.
     no_number: str | None = None
+    #: Of an arm that brought more by the end of the plan: what is likely to stay of it, and why that cannot be said.
+    stays: float | None = None
+    stays_from: float | None = None
+    stays_to: float | None = None
+    no_stays: str | None = None
     #: The difference that as many players as there are now would show with a chance of 80 %.
     detectable: float | None = None
     harm: list[HarmFinding] = []
@@ -234,7 +241,7 @@ def _compared(
         reach = boundaries(tuple(looks), tail)[-1] if tried.plan and looks else None
         if reach is None and tried.plan is None:
             reach = reach_at_any_time(count, UNPLANNED, 2 * tail)
-        update["difference"] = 100 * estimate
+        update |= {"difference": 100 * estimate, "error": 100 * error}
         if reach is None:
             update |= {"verdict": "too_early", "no_number": "the first look at the goal is still to come"}
         else:

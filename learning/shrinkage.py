@@ -144,7 +144,7 @@ def chi_square_p(value: float, freedom: int) -> float:
 def shrunk_by_past(effect: float, error: float, past: list[float]) -> Estimate | NoNumber:
     """What of a winner's effect is likely to stay, given the effects of past experiments; they scatter around zero."""
     if len(past) < 10:
-        return NoNumber("fewer than 10 experiments so far; only the holdout group tells what stays")
+        return NoNumber("fewer than 10 arms of other experiments so far; only the holdout group tells what stays")
     spread = math.fsum(one * one for one in past) / len(past)
     own = spread / (spread + error * error)
     half = z_of() * math.sqrt(own) * error

@@ -1,6 +1,7 @@
 """Experiments on Postgres: drawn once for ever, watched over, stopped by harm, failing closed to control."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import date, timedelta
@@ -12,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.experiment_participants import findings_of, participants_of
-from activities.experiment_rows import ExperimentRow, begun, find_experiment, runs_in_arm, stop_arm
+from activities.experiment_rows import ExperimentRow, begun, find_experiment, past_effects, runs_in_arm, stop_arm
 from activities.loops.experiment_watch import STOPPED_BY_HARM, ExperimentWatch
 from activities.tables import assignments, deliveries, experiment_looks, experiments, steps
 from tests.support.engine import BRAND, NOON, Effects, effects, execute, rows, run_of
@@ -318,6 +319,35 @@ class TestWatching:
             after = await findings_of(connection, row, greeting, parts.casino.clock.now, then)
         assert before == after
         assert before.players == 1
+
+    async def test_what_arms_of_others_brought_is_read_where_their_plan_was_over(self, parts: Effects) -> None:
+        await drawn(parts, player_in(parts, "push"))
+        told = [
+            ("greeting", 1, 1, 1.0, 9.0),  # its own
+            ("greeting", 2, 1, 0.6, 8.0),
+            ("greeting", 2, 2, 1.0, 2.5),
+            ("greeting", 2, 3, 1.2, 7.0),  # a look after the end
+            ("young", 1, 1, 0.9, 6.0),
+            ("later", 1, 1, 1.0, 5.0),
+        ]
+        for experiment, version, number, counted, difference in told:
+            found = {"arms": [{"arm": "push", "difference": difference}, {"arm": "control", "difference": None}]}
+            await execute(
+                parts.database,
+                "INSERT INTO experiment_looks (brand, experiment, version, number, at, counted, findings) "
+                "VALUES (:brand, :experiment, :version, :number, :at, :counted, CAST(:findings AS jsonb))",
+                brand=BRAND,
+                experiment=experiment,
+                version=version,
+                number=number,
+                at=NOON + timedelta(days=number if experiment != "later" else 40),
+                counted=counted,
+                findings=json.dumps(found),
+            )
+        async with parts.database.reading() as connection:
+            row = await known(connection)
+            assert await past_effects(connection, row, NOON + timedelta(days=30)) == [2.5]
+            assert sorted(await past_effects(connection, row, NOON + timedelta(days=50))) == [2.5, 5.0]
 
     async def test_an_arm_that_was_stopped_later_was_not_stopped_then(self, parts: Effects) -> None:
         await drawn(parts, player_in(parts, "push"))

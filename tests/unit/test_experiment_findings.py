@@ -18,6 +18,7 @@ from learning.experiment_findings import (
     planned_players,
     share_of_plan,
 )
+from learning.lasting_effects import with_past
 from tests.support.examples import examples
 from workflows import (
     DepositApproved,
@@ -259,3 +260,56 @@ def test_a_guardrail_looks_at_its_where() -> None:
     assert strong.broken_by(loud, [])
     assert not strong.broken_by(WithdrawalRequested.example(), [])
     assert on(HarmSignal) is not None
+
+
+class TestWhatStays:
+    def planned(self) -> Experiment:
+        return tried(plan=looks(days(7), base=22, detect=5))
+
+    def won(self, seen: float = 1.0) -> ExperimentFindings:
+        return looked(crowd(3_000, {"push": 0.32, CONTROL: 0.24}), self.planned(), looks=[0.5, seen])
+
+    def test_of_a_winner_less_is_likely_to_stay_the_less_past_arms_have_brought(self) -> None:
+        found = self.won()
+        raw = arm_of(found, "push")
+        assert raw.verdict == "better"
+        assert raw.difference is not None
+        much, little = (arm_of(with_past(found, [by, -by] * 5), "push") for by in (8.0, 1.0))
+        assert much.stays is not None
+        assert little.stays is not None
+        assert 0 < little.stays < much.stays < raw.difference
+        assert little.stays_from is not None
+        assert little.stays_to is not None
+        assert little.stays_from < little.stays < little.stays_to
+        said = with_past(found, [8.0, -8.0] * 5).sentence
+        assert f"Of what push brings about {much.stays:.1f} points are likely to stay" in said
+
+    def test_without_ten_arms_of_others_it_is_not_said_and_why(self) -> None:
+        one = with_past(self.won(), [1.0] * 9)
+        assert arm_of(one, "push").stays is None
+        assert "fewer than 10 arms" in (arm_of(one, "push").no_stays or "")
+        assert one.sentence == self.won().sentence
+
+    def test_nothing_is_said_before_the_plan_is_over_or_of_who_did_not_win(self) -> None:
+        early = self.won(seen=0.9)
+        assert with_past(early, [8.0] * 20) == early
+        alike = looked(crowd(3_000, {"push": 0.24, CONTROL: 0.24}), self.planned(), looks=[0.5, 1.0])
+        assert arm_of(with_past(alike, [8.0] * 20), "push").stays is None
+
+    def test_winners_shrunk_by_a_true_past_are_right_on_average(self) -> None:
+        """Of arms whose true effects scatter by two points the best say too much; shrunk they do not."""
+        drawn, error = random.Random(6), 2.0
+        true = [drawn.gauss(0, 2.0) for _ in range(4_000)]
+        seen = [one + drawn.gauss(0, error) for one in true]
+        won = [(one, other) for one, other in zip(true, seen, strict=True) if other > 1.96 * error]
+        found = self.won()
+        stays = []
+        for _, other in won[:60]:
+            arm = arm_of(found, "push").model_copy(update={"difference": other, "error": error})
+            given = found.model_copy(update={"arms": [arm]})
+            kept = with_past(given, true[:200]).arms[0].stays
+            assert kept is not None
+            stays.append(kept)
+        truth = sum(one for one, _ in won[:60]) / 60
+        assert sum(other for _, other in won[:60]) / 60 > truth + 1
+        assert sum(stays) / 60 == pytest.approx(truth, abs=0.7)
