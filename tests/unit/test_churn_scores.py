@@ -151,6 +151,10 @@ class TestLearning:
         gone = [drawn.random() < 0.4 for _ in judged]
         assert auc([model.chance(row) for row in judged], gone) == pytest.approx(0.5, abs=0.06)
 
+    def test_rows_come_in_one_order_whoever_asks(self) -> None:
+        players = invented(6, 60)
+        assert labelled(dict(reversed(players.items())), NOW - WINDOW) == labelled(players, NOW - WINDOW)
+
     def test_too_few_players_are_no_model(self) -> None:
         said = learn_churn(invented(8, 20), NOW)
         assert isinstance(said, NoNumber)
