@@ -1,7 +1,7 @@
-"""Tells whoever shows a player that the player's row has changed, without a word from whoever changes it.
+"""Tells whoever shows a player that the player's row has changed, or that a pop-up was sent to them.
 
-One query of a process asks for all players who are watched, a few times a second: so intake notifies nobody, and what
-nobody watches costs nothing.
+Nobody who changes it says a word: one query of a process asks for all players who are watched, a few times a second. So
+intake notifies nobody, and what nobody watches costs nothing.
 """
 
 import asyncio
@@ -92,9 +92,13 @@ class PlayerWatch:
                     wake.set()
 
 
+# Of pop-ups those of the minutes in which they may be shown: a look at the end of an index.
 _VERSIONS: Final = text(
     """
-    SELECT p.brand, p.id, p.xmin::text AS version FROM players p
-    JOIN unnest(:brands, :ids) AS w (brand, id) ON p.brand = w.brand AND p.id = w.id
+    SELECT p.brand, p.id, concat_ws(' ', p.xmin::text, (
+        SELECT concat_ws(' ', count(*), max(m.created_at), max(m.opened_at), max(m.clicked_at)) FROM messages m
+        WHERE m.brand = p.brand AND m.player_id = p.id AND m.created_at > now() - interval '10 minutes'
+          AND m.channel = 'popup' AND m.status = 'sent')) AS version
+    FROM players p JOIN unnest(:brands, :ids) AS w (brand, id) ON p.brand = w.brand AND p.id = w.id
     """
 ).bindparams(bindparam("brands", type_=ARRAY(Text)), bindparam("ids", type_=ARRAY(Text)))

@@ -1,4 +1,4 @@
-"""A player's loyalty as it changes, pushed to their browser as server-sent events.
+"""A player's loyalty and pop-ups as they change, pushed to their browser as server-sent events.
 
 Each event is a whole object and never a difference, so whoever missed some is right again with the next. The id of an
 event says what of everything its reader has: sent back as `Last-Event-ID`, only what is other now is sent.
@@ -26,6 +26,7 @@ from api.permissions import Key
 from api.player_requests import Player, me, player_of
 from api.player_shop import PurchaseView
 from api.player_site import badges_view, loyalty_view, mission_views, tier_view
+from api.popups import waiting_popups
 from api.problems import COMMON, Problem, documented
 
 router = APIRouter(prefix="/v1/me", tags=["loyalty"])
@@ -58,11 +59,17 @@ LastEventId = Annotated[
     responses={
         **COMMON,
         **documented(429),
-        200: {"content": {"text/event-stream": {}}, "description": "`balance`, `tier`, `mission`, `badge`, `shop`."},
+        200: {
+            "content": {"text/event-stream": {}},
+            "description": "`balance`, `tier`, `mission`, `badge`, `shop`, `popup`.",
+        },
     },
 )
 async def my_stream(engine: EngineOf, key: Player, last_event_id: LastEventId = None) -> StreamingResponse:
-    """The player's balances, tier, missions, badges and purchases, each whenever it changes, until the token is over.
+    """The player's balances, tier, missions, badges, purchases and pop-ups, each whenever it changes.
+
+    It lasts until the token is over. A pop-up is told until it was seen, which the page says by `POST
+    /v1/me/popups/{id}/seen`, or it is not to be shown any more.
 
     Five at a time for one player, and one more a second; more are answered with 429.
     """
@@ -117,6 +124,7 @@ async def _topics(engine: ApiEngine, key: Key) -> Mapping[str, bytes]:
         "mission": [*mission_views(program, state, now)],
         "badge": badges_view(program, state),
         "shop": [*purchases],
+        "popup": [*await waiting_popups(engine, key.brand, player_of(key))],
     }
     return {topic: orjson.dumps(_plain(view)) for topic, view in topics.items()}
 

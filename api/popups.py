@@ -67,7 +67,7 @@ class PopupList(BaseModel):
 @mine.get("", responses=COMMON)
 async def my_popups(engine: EngineOf, key: Player) -> PopupList:
     """What is to open before the player now, the newest first. Asking changes nothing: tell when it was seen."""
-    return PopupList(items=await _waiting(engine, key.brand, player_of(key)))
+    return PopupList(items=await waiting_popups(engine, key.brand, player_of(key)))
 
 
 @router.get("", responses={**COMMON, **documented(404)})
@@ -76,7 +76,7 @@ async def list_popups(player_id: str, engine: EngineOf, key: Annotated[Key, need
     async with engine.database.reading() as connection:
         if await gate_facts.read_to_show(connection, key.brand, player_id, engine.clock()) is None:
             raise missing("player")
-    return PopupList(items=await _waiting(engine, key.brand, player_id))
+    return PopupList(items=await waiting_popups(engine, key.brand, player_id))
 
 
 @mine.post(
@@ -116,7 +116,7 @@ def _of(brand: str, player_id: str) -> tuple[Any, ...]:
     )
 
 
-async def _waiting(engine: ApiEngine, brand: str, player_id: str) -> list[Popup]:
+async def waiting_popups(engine: ApiEngine, brand: str, player_id: str) -> list[Popup]:
     """What nobody has seen yet, is not too old, and may still be shown: an exclusion may have come since."""
     now = engine.clock()
     unseen = (messages.c.opened_at.is_(None), messages.c.clicked_at.is_(None), messages.c.body.is_not(None))

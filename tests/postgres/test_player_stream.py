@@ -4,17 +4,20 @@ import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import orjson
 import pytest
+from sqlalchemy import insert
 
 from activities.player_watch import PlayerWatch
+from activities.tables import messages
 from api.permissions import Key, player_key
 from api.player_stream import LOOKS_APART, MOST_OF_PLAYER, _frames
 from tests.support.api_client import Api, serving
 from tests.support.machine import within
-from workflows import RoundCompleted
+from workflows import PlayerRegistered, RoundCompleted
 from workflows.events import Event
 
 
@@ -55,10 +58,10 @@ def parts(frame: bytes) -> dict[str, str]:
     return dict(line.split(": ", 1) for line in frame.decode().strip().splitlines())
 
 
-async def first_five(frames: AsyncIterator[bytes]) -> dict[str, dict[str, str]]:
+async def first_look(frames: AsyncIterator[bytes]) -> dict[str, dict[str, str]]:
     """The first look: the hint when to ask again, and each topic once."""
     assert (await anext(frames)).startswith(b"retry: ")
-    told = [parts(await anext(frames)) for _ in range(5)]
+    told = [parts(await anext(frames)) for _ in range(6)]
     return {one["event"]: one for one in told}
 
 
@@ -66,8 +69,8 @@ async def test_a_stream_begins_with_everything_and_goes_on_with_what_changed(api
     reader = Reader(api, "s-1")
     await reader.plays(10_000)
     frames = reader.frames()
-    told = await first_five(frames)
-    assert {*told} == {"balance", "tier", "mission", "badge", "shop"}
+    told = await first_look(frames)
+    assert {*told} == {"balance", "tier", "mission", "badge", "shop", "popup"}
     assert orjson.loads(told["balance"]["data"])["points"][0]["available"] == 100
     await reader.plays(20_000)
     async with within(5):
@@ -81,7 +84,7 @@ async def test_who_comes_back_with_the_last_id_is_sent_only_what_is_other_now(ap
     reader = Reader(api, "s-2")
     await reader.plays(10_000)
     frames = reader.frames()
-    last = (await first_five(frames))["shop"]["id"]
+    last = (await first_look(frames))["popup"]["id"]
     await frames.aclose()  # type: ignore[attr-defined]
     assert api.engine.watch.of_player(api.brand, "s-2") == 0
     await reader.plays(10_000)
@@ -94,7 +97,7 @@ async def test_who_comes_back_with_the_last_id_is_sent_only_what_is_other_now(ap
 async def test_what_is_no_id_of_ours_has_everything_sent(api: Api) -> None:
     reader = Reader(api, "s-3")
     frames = reader.frames("nonsense,balance=,=,tier=zz\x00")
-    assert len(await first_five(frames)) == 5
+    assert len(await first_look(frames)) == 6
     await frames.aclose()  # type: ignore[attr-defined]
 
 
@@ -132,7 +135,7 @@ async def test_a_player_who_does_not_stop_changing_is_told_of_once_a_second(api:
     reader = Reader(api, "s-7")
     await reader.plays(10_000)
     frames = reader.frames()
-    await first_five(frames)
+    await first_look(frames)
     told: list[float] = []
     for number in range(2):
         await reader.plays(10_000 * (number + 1))
@@ -140,4 +143,30 @@ async def test_a_player_who_does_not_stop_changing_is_told_of_once_a_second(api:
             await anext(frames)
         told.append(time.monotonic())
     assert told[1] - told[0] >= LOOKS_APART / 2, "what changed meanwhile is told with the next"
+    await frames.aclose()  # type: ignore[attr-defined]  # it is a generator
+
+
+async def test_a_popup_is_told_when_it_is_sent_and_gone_when_it_was_seen(api: Api) -> None:
+    reader = Reader(api, "s-popup")
+    await reader.plays(10_000)
+    now = api.engine.clock()
+    agreed = {**PlayerRegistered.example_data, "timezone": "UTC", "opted_in": ("in_app",), "is_test": False}
+    told = PlayerRegistered(event_id="s-popup", event_source="/t", occurred_at=now, **agreed)
+    await api.engine.intake.ingest(api.brand, [("s-popup", told)], now)
+    frames = reader.frames()
+    assert orjson.loads((await first_look(frames))["popup"]["data"]) == []
+    message_id = f"{api.brand}/help#1/popup"
+    row = {"id": message_id, "brand": api.brand, "player_id": "s-popup", "run_id": "r", "step": "help", "journey": "j"}
+    row |= {"template": "help", "channel": "popup", "message_class": "marketing", "status": "sent", "body": "Help?"}
+    async with api.engine.database.transaction() as connection:
+        at = {"created_at": api.engine.clock(), "decision": {"rule": None, "seen": {"product": "casino"}}}
+        await connection.execute(insert(messages).values(**row, **at))
+    async with within(5):
+        opened = parts(await anext(frames))
+    assert (opened["event"], [one["body"] for one in orjson.loads(opened["data"])]) == ("popup", ["Help?"])
+    page = await api.client_with(reader.token)
+    assert (await page.post(f"/v1/me/popups/{quote(message_id, safe='')}/seen")).status_code == 204
+    async with within(5):
+        gone = parts(await anext(frames))
+    assert (gone["event"], gone["data"]) == ("popup", "[]")
     await frames.aclose()  # type: ignore[attr-defined]  # it is a generator
