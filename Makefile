@@ -11,7 +11,7 @@ COMPILED := env -u PYTHONDONTWRITEBYTECODE
 SOURCES := worker.py activities api cli content learning local migrations stage tests/support workflows
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint fmt test prove fuzz crash ledger soak restore-drill bench up demo lock clean
+.PHONY: help setup lint fmt test prove cover fuzz crash ledger soak restore-drill bench up demo lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -47,6 +47,13 @@ prove: setup ## the slow tests, every property on ten times the examples, and Po
 	$(COMPILED) $(BIN)/python -m compileall -q -j $(WORKERS) $(SOURCES)
 	$(COMPILED) PROVE=1 $(BIN)/pytest $(BESIDE) --durations 10 -m "slow or hypothesis"
 	$(COMPILED) APPLICATION_OWNS_NOTHING=1 $(BIN)/pytest $(BESIDE) tests/postgres
+
+GATE_TESTS := $(wildcard tests/unit/test_gate*.py) $(patsubst %,tests/unit/test_%.py,bonus_value comparison exclusion_lengths \
+	law policies quiet_hours send_choices sentences surveys too_late unknown_players)
+
+cover: setup ## measure that the gate's own tests run every branch of it
+	$(COMPILED) $(BIN)/coverage run --branch --source workflows/gate -m pytest -q $(GATE_TESTS)
+	$(BIN)/coverage report --show-missing --skip-covered --fail-under=100
 
 fuzz: setup ## give every parser what breaks it, two at a time; MINUTES=10 PARSERS=segment,cursors
 	$(BIN)/python -m tests.fuzz $(if $(MINUTES),--minutes $(MINUTES)) $(if $(PARSERS),--parsers $(PARSERS))

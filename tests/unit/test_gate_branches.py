@@ -21,6 +21,7 @@ from workflows.gate.policy import Policy, policy, strictest
 from workflows.gate.policy_book import PolicyBook
 from workflows.gate.prize_check import first_refusal, prize_facts
 from workflows.gate.reasons import Reason
+from workflows.gate.send_choice import is_profiled
 
 
 @pytest.mark.parametrize(("used", "asked"), [([], ["email", "sms"]), (["email"], ["email"])])
@@ -179,3 +180,29 @@ def test_an_account_of_unknown_age_is_too_young_for_a_bonus() -> None:
 def test_bonuses_are_counted_where_a_policy_bounds_them() -> None:
     assert not HOUSE.counts_bonuses
     assert strictest([HOUSE, Policy(name="x", bonus_ceiling={"EUR": 1})]).counts_bonuses
+
+
+def test_who_wants_no_part_of_loyalty_gets_no_points_and_may_get_money() -> None:
+    out = replace(FREE, opted_out=True)
+    refused = may_grant(out, GrantFacts(kind="points", journey_product="casino", value=0), HOUSE, NOON)
+    assert isinstance(refused, Refusal)
+    assert (refused.reason, refused.rule) == (Reason.OPTED_OUT, "loyalty-opt-out")
+    assert isinstance(may_grant(out, SPINS, HOUSE, NOON), Allowed)
+
+
+def test_of_two_ceilings_each_currency_keeps_the_lower_and_one_that_either_leaves_out_nothing() -> None:
+    euro, both = Policy(name="a", bonus_ceiling={"EUR": 5}), Policy(name="b", bonus_ceiling={"EUR": 9, "USD": 7})
+    assert strictest([euro, both]).bonus_ceiling == {"EUR": 5, "USD": 0}
+    assert strictest([euro, Policy(name="c")]).bonus_ceiling == {"EUR": 5}
+
+
+def test_of_two_pauses_for_one_strength_the_longer_holds() -> None:
+    one, other = Policy(name="a", harm_pauses={"medium": DAY}), Policy(name="b", harm_pauses={"medium": 3 * DAY})
+    assert strictest([one, other]).harm_pauses == {"medium": 3 * DAY}
+
+
+def test_nothing_is_chosen_by_what_is_known_of_who_did_not_agree_to_that() -> None:
+    agreed = replace(FREE, consents={**(FREE.consents or {}), "profiling": True})
+    assert is_profiled(agreed, HOUSE, NOON)
+    for other in (None, FREE, replace(agreed, harm="weak"), replace(agreed, limits_until=(NOON + DAY,))):
+        assert not is_profiled(other, HOUSE, NOON)
