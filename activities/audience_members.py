@@ -226,7 +226,8 @@ _FAILED: Final = _say(
 _WAITING: Final = _say(
     f"SELECT count(*) FROM audience_members m WHERE {_OF} AND (NOT m.wanted OR m.told_at IS NULL)"  # noqa: S608
 )
+# Who is yet to be taken out is tried again and again, and so never forgotten where the audience is still told.
 FORGET: Final = _say(
     "DELETE FROM audience_members WHERE ctid = ANY(ARRAY("
-    "SELECT ctid FROM audience_members WHERE checked_at < :before LIMIT :limit))"
+    "SELECT ctid FROM audience_members WHERE greatest(checked_at, due_at) < :before LIMIT :limit))"
 )

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import httpx
 import pytest
 
+from activities.audience_members import FORGET, FORGOTTEN_AFTER
 from activities.audiences import AT_ONCE, Audience
 from activities.database import Database
 from activities.erasures import ErasureRequest, request_erasure
@@ -251,6 +252,21 @@ async def test_a_suppression_list_gets_who_is_protected_and_loses_who_refuses(
         await casino.happens("anna", ExclusionSet, kind="self_exclusion", until=None)
         await push.go()
         assert await network.there() == [hash_of("anna")]
+
+
+async def test_who_could_not_be_taken_out_for_a_month_is_not_forgotten_while_the_audience_is_told(
+    database: Database, casino: Casino, network: Network, push: AudiencePush
+) -> None:
+    await join(database, casino, "anna")
+    await push.go()
+    await say_no(casino, "anna")
+    network.cut = "request"
+    casino.clock.later(FORGOTTEN_AFTER + timedelta(days=1))
+    await push.go()
+    for later, left in ((timedelta(0), 1), (FORGOTTEN_AFTER + timedelta(days=1), 0)):
+        async with database.transaction() as connection:
+            await connection.execute(FORGET, {"before": casino.clock.now + later - FORGOTTEN_AFTER, "limit": 10})
+        assert len(await rows(database, audience_members)) == left
 
 
 def test_an_audience_that_nobody_declared_stops_the_start() -> None:
