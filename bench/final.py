@@ -51,7 +51,9 @@ async def measure(given: argparse.Namespace) -> Figures:
     async with house() as built:
         url = built.environment()["DATABASE_URL"]
         settings = Settings(
-            database_url=url, webhook_secret="whsec_" + "c2VjcmV0" * 4, link_secrets=("for the bench only",)
+            database_url=url,
+            webhook_secret="whsec_" + "c2VjcmV0" * 4,
+            link_secrets=("a secret for the bench, and for it only",),
         )
         async with worker_engine(settings) as engine:
             times = [await _final(engine, given.entries, number) for number in range(given.rounds)]
