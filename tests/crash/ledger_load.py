@@ -39,6 +39,8 @@ MOST_POINTS: Final = 400
 VOIDED_OF: Final = 7
 ATTEMPTS: Final = 200
 _CLOCK: Final = text("UPDATE ledger_clock SET turn = greatest(turn, :turn) RETURNING turn")
+#: Events of one batch.
+AT_ONCE: Final = 200
 #: Players a turn who each spin, buy and order.
 PRESSES: Final = 2
 
@@ -87,7 +89,9 @@ class Mix:
         now = self.parts.casino.clock.now = await patiently(partial(self._clock, turn))
         at = BEGAN + turn * STEP
         events = [*self._rounds(turn, at), *self._voids(turn - 2, at)]
-        await patiently(partial(self.parts.casino.intake.ingest, BRAND, events, now))
+        for start in range(0, len(events), AT_ONCE):
+            some = events[start : start + AT_ONCE]
+            await patiently(partial(self.parts.casino.intake.ingest, BRAND, some, now))
         for number in range(PRESSES):
             player, mark = f"p-{(turn * 13 + number * 7) % self.players}", f"{turn}-{number}"
             await self._press(player, f"buy-{mark}", "buy", "gems-5", price=50)

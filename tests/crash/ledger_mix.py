@@ -255,12 +255,14 @@ class LedgerMix:
             )
 
 
-async def prove(url: str, postings: int, players: int, seed: int, say: Say) -> Judged:
-    """A run in processes that are killed, of so many postings at least."""
+async def prove(
+    url: str, postings: int, players: int, *, seed: int, say: Say, cut_every: float, kill_every: float
+) -> Judged:
+    """A run in processes that are killed, of so many postings at least; seconds between cuts, and between kills."""
     # Turns of two processes that fall together are posted as one.
     turns = math.ceil(postings / players * 1.6) + 2
     return await LedgerMix(url, turns=turns, players=players, seed=seed, say=say).in_killed_processes(
-        cut_every=0.5, kill_every=15
+        cut_every=cut_every, kill_every=kill_every
     )
 
 
@@ -279,7 +281,7 @@ async def main(postings: int, players: int, seed: int) -> int:
         async with running(server.service(), Path(folder)):
             await make_template(server)
             async with fresh_database(server, as_owner=True) as url:
-                judged = await prove(url, postings, players, seed, say)
+                judged = await prove(url, postings, players, seed=seed, say=say, cut_every=2, kill_every=60)
     for move, times in judged.moves.most_common():
         say(f"{times:>10,}  {move}")
     say(
