@@ -150,11 +150,11 @@ class LedgerMix:
 
             return await self._amid([play()], [self._cut(cut_every)])
 
-    async def in_killed_processes(self, *, cut_every: float, kill_every: float) -> Judged:
+    async def in_killed_processes(self, *, cut_every: float, kill_every: float, kills: int) -> Judged:
         """Play in processes of their own, each of which begins again where it was killed."""
         async with effects(self.url, **PROGRAM) as parts:
             await self._begin(parts)
-        broken = [self._cut(cut_every), self._kill(kill_every), self._tell()]
+        broken = [self._cut(cut_every), self._kill(kill_every, kills), self._tell()]
         return await self._amid([self._keep_playing(number) for number in range(WORKERS)], broken)
 
     async def _begin(self, parts: Effects) -> None:
@@ -211,9 +211,9 @@ class LedgerMix:
         finally:
             await own.close()
 
-    async def _kill(self, every: float) -> None:
-        """Kill processes that have done a turn, so that all come to an end."""
-        while True:
+    async def _kill(self, every: float, most: int) -> None:
+        """Kill processes that have done a turn, so often at most, so that all come to an end."""
+        while self.judged.kills < most:
             await asyncio.sleep(self.chance.uniform(0.5, 1.5) * every)
             if self._processes:
                 number = self.chance.choice(sorted(self._processes))
@@ -256,13 +256,13 @@ class LedgerMix:
 
 
 async def prove(
-    url: str, postings: int, players: int, *, seed: int, say: Say, cut_every: float, kill_every: float
+    url: str, postings: int, players: int, *, seed: int, say: Say, cut_every: float, kill_every: float, kills: int
 ) -> Judged:
     """A run in processes that are killed, of so many postings at least; seconds between cuts, and between kills."""
     # Turns of two processes that fall together are posted as one.
     turns = math.ceil(postings / players * 1.6) + 2
     return await LedgerMix(url, turns=turns, players=players, seed=seed, say=say).in_killed_processes(
-        cut_every=cut_every, kill_every=kill_every
+        cut_every=cut_every, kill_every=kill_every, kills=kills
     )
 
 
@@ -281,7 +281,9 @@ async def main(postings: int, players: int, seed: int) -> int:
         async with running(server.service(), Path(folder)):
             await make_template(server)
             async with fresh_database(server, as_owner=True) as url:
-                judged = await prove(url, postings, players, seed=seed, say=say, cut_every=2, kill_every=60)
+                judged = await prove(
+                    url, postings, players, seed=seed, say=say, cut_every=2, kill_every=60, kills=1_000
+                )
     for move, times in judged.moves.most_common():
         say(f"{times:>10,}  {move}")
     say(

@@ -37,7 +37,7 @@ async def test_the_ledger_holds_at_every_commit_while_connections_are_cut(postgr
 @pytest.mark.slow  # A minute: every process that is killed is started again.
 async def test_the_ledger_holds_while_the_processes_that_post_are_killed(postgres: Postgres) -> None:
     async with fresh_database(postgres, as_owner=True) as url:
-        judged = await prove(url, 6_000, 100, seed=1, say=print, cut_every=0.5, kill_every=15)
+        judged = await prove(url, 6_000, 100, seed=1, say=print, cut_every=1, kill_every=10, kills=3)
     holds(judged)
     assert judged.postings >= 6_000
     assert judged.kills > 0
