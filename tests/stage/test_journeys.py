@@ -312,6 +312,17 @@ class TestFailedDeposit:
         assert run.ended == "exit_on:payment.deposit_approved"
         assert [(task.form, task.team, task.state) for task in run.tasks] == [("LiveHelp", "support", "cancelled")]
 
+    @pytest.mark.parametrize(("amount", "asked"), [(3_000, []), (3_100, ["LiveHelp"])])
+    async def test_a_person_helps_who_wants_to_deposit_more_than_they_mostly_do(
+        self, rehearse: Rehearse, amount: int, asked: list[str]
+    ) -> None:
+        run = await rehearse(failed_deposit, OLENA, begins=False)
+        for deposited in (2_000, 2_500, 2_000, 3_000, 2_500):
+            await run.happens(DepositApproved, amount_minor=deposited)
+            await run.advance(hours(1))
+        await run.happens(DepositFailed, times=3, failure="technical", amount_minor=amount)
+        assert run.asked == asked
+
 
 @pytest.mark.parametrize(
     "journey", [welcome, second_deposit, tier_up, win_back, failed_deposit], ids=lambda j: j.__name__
