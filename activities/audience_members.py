@@ -26,7 +26,7 @@ FORGOTTEN_AFTER: Final = timedelta(days=30)
 _PAUSE, _DOUBLINGS = timedelta(seconds=30), 7
 
 
-class Told(NamedTuple):
+class ListedMember(NamedTuple):
     """One row: whom, by which hashes."""
 
     player_id: str
@@ -39,14 +39,14 @@ class Told(NamedTuple):
         return (self.email, self.phone)
 
 
-class Place(NamedTuple):
+class ListedAudience(NamedTuple):
     """Which audience of which brand, by the name that its declaration has."""
 
     brand: str
     audience: str
 
 
-async def comparing(connection: AsyncConnection, place: Place, now: datetime) -> tuple[bool, str | None]:
+async def comparing(connection: AsyncConnection, place: ListedAudience, now: datetime) -> tuple[bool, str | None]:
     """Whether the audience is to be compared now, and the player to go on after."""
     await connection.execute(_BEGIN, place._asdict())
     row = (await connection.execute(_SYNC, place._asdict())).one()
@@ -56,7 +56,7 @@ async def comparing(connection: AsyncConnection, place: Place, now: datetime) ->
 
 async def note_page(
     connection: AsyncConnection,
-    place: Place,
+    place: ListedAudience,
     inside: Mapping[str, Line],
     *,
     after: str | None,
@@ -71,14 +71,14 @@ async def note_page(
     await connection.execute(_COMPARED, asked)
 
 
-async def changed_since(connection: AsyncConnection, place: Place, after: str, limit: int) -> Sequence[str]:
+async def changed_since(connection: AsyncConnection, place: ListedAudience, after: str, limit: int) -> Sequence[str]:
     """The next members whose rows have changed since they were judged."""
     found = await connection.execute(_CHANGED, place._asdict() | {"after": after, "limit": limit})
     return [*found.scalars()]
 
 
 async def note_judged(
-    connection: AsyncConnection, place: Place, ids: Sequence[str], inside: Mapping[str, Line], now: datetime
+    connection: AsyncConnection, place: ListedAudience, ids: Sequence[str], inside: Mapping[str, Line], now: datetime
 ) -> None:
     """Note who of these players still belongs into an audience."""
     asked = place._asdict() | {"ids": [*ids], "rows": _rows(inside), "now": now}
@@ -87,55 +87,65 @@ async def note_judged(
     await connection.execute(_DROP, asked)
 
 
-async def to_add(connection: AsyncConnection, place: Place, limit: int, now: datetime) -> Sequence[Told]:
+async def to_add(
+    connection: AsyncConnection, place: ListedAudience, limit: int, now: datetime
+) -> Sequence[ListedMember]:
     """Who is to be added next."""
     return _told((await connection.execute(_TO_ADD, place._asdict() | {"limit": limit, "now": now})).all())
 
 
-async def to_remove(connection: AsyncConnection, place: Place, limit: int, now: datetime) -> Sequence[Told]:
+async def to_remove(
+    connection: AsyncConnection, place: ListedAudience, limit: int, now: datetime
+) -> Sequence[ListedMember]:
     """Who is to be taken out next; claimed for a while."""
     asked = place._asdict() | {"limit": limit, "now": now, "until": now + CLAIMED_FOR}
     return _told((await connection.execute(_TO_REMOVE, asked)).all())
 
 
-async def note_asked(connection: AsyncConnection, place: Place, some: Sequence[Told], now: datetime) -> None:
+async def note_asked(
+    connection: AsyncConnection, place: ListedAudience, some: Sequence[ListedMember], now: datetime
+) -> None:
     """Note that the network is about to be told to add these: from now on they may be there."""
     asked = place._asdict() | {"rows": _listed(some), "now": now, "until": now + CLAIMED_FOR}
     await connection.execute(_ASKED, asked)
 
 
-async def note_added(connection: AsyncConnection, place: Place, some: Sequence[Told], now: datetime) -> None:
+async def note_added(
+    connection: AsyncConnection, place: ListedAudience, some: Sequence[ListedMember], now: datetime
+) -> None:
     """Note that the network has them."""
     await connection.execute(_ADDED, place._asdict() | {"rows": _listed(some), "now": now})
 
 
-async def note_removed(connection: AsyncConnection, place: Place, some: Sequence[Told]) -> None:
+async def note_removed(connection: AsyncConnection, place: ListedAudience, some: Sequence[ListedMember]) -> None:
     """Forget those whom the network has taken out. Who shares an address with one of them is told again."""
     asked = place._asdict() | {"rows": _listed(some)}
     await connection.execute(_AGAIN, asked)
     await connection.execute(_REMOVED, asked)
 
 
-async def note_failed(connection: AsyncConnection, place: Place, some: Sequence[Told], now: datetime) -> None:
+async def note_failed(
+    connection: AsyncConnection, place: ListedAudience, some: Sequence[ListedMember], now: datetime
+) -> None:
     """Note that the network was asked in vain; it is asked again after a pause that grows."""
     asked = place._asdict() | {"rows": _listed(some), "now": now}
     await connection.execute(_FAILED, asked | {"pause": _PAUSE.total_seconds(), "most": _DOUBLINGS})
 
 
-async def waiting(connection: AsyncConnection, place: Place) -> int:
+async def waiting(connection: AsyncConnection, place: ListedAudience) -> int:
     """How many the network is yet to be told of."""
     return int((await connection.execute(_WAITING, place._asdict())).scalar_one())
 
 
-def _told(rows: Sequence[Row[Any]]) -> list[Told]:
-    return [Told(row.player_id, row.email, row.phone) for row in rows]
+def _told(rows: Sequence[Row[Any]]) -> list[ListedMember]:
+    return [ListedMember(row.player_id, row.email, row.phone) for row in rows]
 
 
 def _rows(inside: Mapping[str, Line]) -> str:
-    return _listed([Told(player, *line) for player, line in inside.items()])
+    return _listed([ListedMember(player, *line) for player, line in inside.items()])
 
 
-def _listed(some: Sequence[Told]) -> str:
+def _listed(some: Sequence[ListedMember]) -> str:
     return orjson.dumps([one._asdict() for one in some]).decode()
 
 

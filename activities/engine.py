@@ -313,11 +313,7 @@ async def worker_engine(
     """
     deployment = load_deployment(settings)
     async with AsyncExitStack() as stack:
-        database = _worker_database(settings)
-        dispatching = Database(settings, connections=DISPATCH_CONNECTIONS, limits=WORKER_LIMITS)
-        retaining = Database(settings, connections=RETENTION_CONNECTIONS, limits=RETENTION_LIMITS)
-        for pool in (database, dispatching, retaining):
-            stack.push_async_callback(pool.close)
+        database, dispatching, retaining = _worker_databases(settings, stack)
         http = await stack.enter_async_context(_http_client(settings))
         core = build(settings, deployment.registry, database, clock, role=role)
         clock, policies, journeys = core.clock, core.policies, core.registry.journeys
@@ -361,6 +357,18 @@ async def worker_engine(
 def _worker_database(settings: Settings) -> Database:
     """What effects work with."""
     return Database(settings, connections=settings.worker_pool_size, limits=WORKER_LIMITS, patience=EFFECT_PATIENCE)
+
+
+def _worker_databases(settings: Settings, stack: AsyncExitStack) -> tuple[Database, Database, Database]:
+    """The pools of effects, of dispatching and of what works through whole tables, closed with the stack."""
+    pools = (
+        _worker_database(settings),
+        Database(settings, connections=DISPATCH_CONNECTIONS, limits=WORKER_LIMITS),
+        Database(settings, connections=RETENTION_CONNECTIONS, limits=RETENTION_LIMITS),
+    )
+    for pool in pools:
+        stack.push_async_callback(pool.close)
+    return pools
 
 
 def _http_client(settings: Settings) -> httpx.AsyncClient:

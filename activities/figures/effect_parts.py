@@ -10,7 +10,7 @@ from workflows.figures.definitions import FIGURES, Taken, none_because
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ComparedEntry:
     """A player's first entry into a journey. `segments` are those at entry, None where they were not kept."""
 
     treated: bool
@@ -19,7 +19,7 @@ class Entry:
     kinds: frozenset[str]
 
 
-def by_segment(week: date, journey: str, entries: Sequence[Entry]) -> list[Taken]:
+def by_segment(week: date, journey: str, entries: Sequence[ComparedEntry]) -> list[Taken]:
     """The difference at a journey's goal in each segment in which it is shown to be another one than elsewhere.
 
     Where it is in none, one line says so: the difference of the whole journey is then the answer for each.
@@ -45,7 +45,7 @@ def by_segment(week: date, journey: str, entries: Sequence[Entry]) -> list[Taken
     return [replace(one, split_by="journey_segment") for one in taken]
 
 
-def by_kind(week: date, journeys: Mapping[str, Sequence[Entry]]) -> list[Taken]:
+def by_kind(week: date, journeys: Mapping[str, Sequence[ComparedEntry]]) -> list[Taken]:
     """What treated players gained at the goals of journeys that give rewards of one kind and no other, by kind."""
     kinds = {name: {kind for one in entries if one.treated for kind in one.kinds} for name, entries in journeys.items()}
     taken: list[Taken] = []
@@ -81,7 +81,7 @@ def _why_none(found: Mapping[str, Estimate | NoNumber]) -> str:
     return f"no difference is shown between {enough} segments and the other players: what it brings holds for all"
 
 
-def _arms(entries: Iterable[Entry]) -> Arms:
+def _arms(entries: Iterable[ComparedEntry]) -> Arms:
     everybody = list(entries)
     treated, control = ([one.reached for one in everybody if one.treated is arm] for arm in (True, False))
     return Conversion(sum(treated), len(treated)), Conversion(sum(control), len(control))

@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Row
 
 from activities.figures import figure_queries as queries
-from activities.figures.effect_parts import Entry, by_kind, by_segment, taken_of
+from activities.figures.effect_parts import ComparedEntry, by_kind, by_segment, taken_of
 from activities.figures.figure_taking import FigureTaking, missing_part
 from learning.differences import Conversion, NoNumber, cost_per_incremental, difference_of_shares
 from learning.money import money_difference
@@ -30,7 +30,7 @@ async def journey_effects(taking: FigureTaking, journeys: Sequence[str]) -> list
     And the difference in segments where it is another one, and of journeys that give one kind of reward.
     """
     taken: list[Taken] = []
-    entries: dict[str, list[Entry]] = {}
+    entries: dict[str, list[ComparedEntry]] = {}
     week = taking.newest(FIGURES["goal_difference"])
     for name in journeys:
         since = week - timedelta(weeks=WEEKS - 1)
@@ -38,7 +38,7 @@ async def journey_effects(taking: FigureTaking, journeys: Sequence[str]) -> list
         compared = [row for row in rows if not _is_held_out(taking, row)]
         taken += [replace(one, split_by="journey", part=name) for one in _effects(week, compared, name)]
         entries[name] = [
-            Entry(
+            ComparedEntry(
                 treated=row.arm == TREATED,
                 reached=row.reached,
                 segments=None if row.segments is None else frozenset(row.segments),

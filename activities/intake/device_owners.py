@@ -26,7 +26,7 @@ from workflows.rules.streak_state import micros
 SOURCE: Final = "engine:devices"
 
 
-class Players(Protocol):
+class PlayersWithDevices(Protocol):
     """The locked players of a brand, and what changes of their profiles."""
 
     states: dict[str, PlayerState]
@@ -42,7 +42,7 @@ class _Claim:
     token: str = ""
 
 
-async def let_go(connection: AsyncConnection, brand: str, players: Players) -> list[tuple[str, Event]]:
+async def let_go(connection: AsyncConnection, brand: str, players: PlayersWithDevices) -> list[tuple[str, Event]]:
     """What those are to be told whose devices are another player's now, by what changes of profiles.
 
     Costs nothing unless a device is among it. Of two players it is whose registration is the later one, in whatever
@@ -75,7 +75,7 @@ async def let_go(connection: AsyncConnection, brand: str, players: Players) -> l
     return told
 
 
-def _claims(players: Players) -> tuple[dict[str, list[_Claim]], list[JsonObject]]:
+def _claims(players: PlayersWithDevices) -> tuple[dict[str, list[_Claim]], list[JsonObject]]:
     """By device: for whom it was registered, the latest first; and what players have no more."""
     gained: dict[str, list[_Claim]] = {}
     lost: list[JsonObject] = []

@@ -76,6 +76,7 @@ PROTECTION_ADMISSION_TIMEOUT, MIXED_ADMISSION_TIMEOUT = timedelta(seconds=6), ti
 HELD_TIMEOUT = timedelta(seconds=2)
 # Rows are locked in one order, so a deadlock is a surprise; it undoes one of the two, which may try again.
 MAX_ATTEMPTS = 3
+Facts = Sequence[tuple[str, Event]]
 ALONE: Final = BrandGroups()
 ANY_LENGTH: Final = SelfExclusionMinimum()
 #: Batches that protect go one at a time from this many events on, so that small ones find a connection beside them.
@@ -269,7 +270,7 @@ class Intake:
         past: ErasedPast,
         database: Database,
         batch: _Batch,
-        events: Sequence[tuple[str, Event]],
+        events: Facts,
     ) -> list[Receipt]:
         brand, now, mode, events = batch.brand, batch.now, batch.mode, past.bare(events)
         ids = players_wanted(brand, events, accounts)[brand]
@@ -297,24 +298,30 @@ class Intake:
                     if missing := alone | self.groups.accounts_needed(brand, new, states):
                         raise AccountsNotLocked(missing)
                     past.look(new, players.states)
-                    await suppress_again(connection, self.digests, brand, new, players, now, mode)
-                    players.not_before = now + self.settling if mode == "history" else None
-                    async for player_id, event in in_turns(new):
-                        await remember_buckets(connection, brand, players, player_id, event, now)
-                        self._apply(players, player_id, event, now, mode)
-                        protect_group(self.groups, brand, player_id, event, together, now, mode)
-                    policies = self.self_exclusion_minimum.policies
-                    held = await stray_refusals.due(connection, self.digests, brand, players.profiles, now)
-                    gone = await device_owners.let_go(connection, brand, players)
-                    await self.tell_all(connection, players, [*held, *gone], now, mode=mode)
-                    await open_deposit_checks(connection, brand, new, players, policies, now, mode)
-                    announce(connection, *of_facts(brand, [*new, *held], now, mode))
+                    await self._apply_all(connection, batch, new, together)
         if len(self._known_players) > MAX_KNOWN_PLAYERS:
             self._known_players.clear()
         self._known_players.update((brand, player_id) for player_id, _ in new)
         note_events(brand, [event for _, event in new])
         receipts = iter(stored.receipts)
         return [refused[one] if one in refused else next(receipts) for one in range(len(events))]
+
+    async def _apply_all(
+        self, connection: AsyncConnection, batch: _Batch, new: Facts, together: Mapping[str, LockedPlayers]
+    ) -> None:
+        """Advance the players of a batch by what is new of it, and write what follows from it besides."""
+        brand, now, mode, players = batch.brand, batch.now, batch.mode, together[batch.brand]
+        await suppress_again(connection, self.digests, brand, new, players, now, mode)
+        players.not_before = now + self.settling if mode == "history" else None
+        async for player_id, event in in_turns(new):
+            await remember_buckets(connection, brand, players, player_id, event, now)
+            self._apply(players, player_id, event, now, mode)
+            protect_group(self.groups, brand, player_id, event, together, now, mode)
+        held = await stray_refusals.due(connection, self.digests, brand, players.profiles, now)
+        gone = await device_owners.let_go(connection, brand, players)
+        await self.tell_all(connection, players, [*held, *gone], now, mode=mode)
+        await open_deposit_checks(connection, brand, new, players, self.self_exclusion_minimum.policies, now, mode)
+        announce(connection, *of_facts(brand, [*new, *held], now, mode))
 
     def _applying(self, database: Database, events: Sequence[tuple[str, Event]]) -> AbstractAsyncContextManager[None]:
         """A turn at players' rows: batches that share players would only wait for each other there, row in hand."""

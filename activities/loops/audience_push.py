@@ -41,9 +41,9 @@ class AudienceTarget:
     there: str
 
     @property
-    def place(self) -> members.Place:
+    def place(self) -> members.ListedAudience:
         """Under which its members are kept."""
-        return members.Place(self.audience.brand, self.name)
+        return members.ListedAudience(self.audience.brand, self.name)
 
 
 class AudiencePush:
@@ -151,7 +151,7 @@ class AudiencePush:
                     await members.note_added(connection, target.place, some, self.clock())
             added += len(some)
 
-    async def _tell(self, target: AudienceTarget, some: Sequence[members.Told], what: str) -> None:
+    async def _tell(self, target: AudienceTarget, some: Sequence[members.ListedMember], what: str) -> None:
         assert self.network is not None
         lines = [one.line for one in some]
         try:

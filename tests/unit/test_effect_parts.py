@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from activities.figures.effect_parts import Entry, by_kind, by_segment
+from activities.figures.effect_parts import ComparedEntry, by_kind, by_segment
 from learning.differences import Conversion, Estimate, NoNumber, difference_over
 from learning.shrinkage import segments_that_differ
 from workflows.figures.definitions import Taken
@@ -18,7 +18,7 @@ SEGMENTS = {"new": 4, "vip": 2, "evening": 5, "slots": 7, "sports": 3, "mobile":
 
 def casino(
     random: Random, gains: Mapping[str, float], *, players: int = 4_000, common: float = 0.05, kinds: str = "cash"
-) -> list[Entry]:
+) -> list[ComparedEntry]:
     """Entries of which 25 of 100 reach the goal; treated players more often by `common`, and by their segments."""
     entries = []
     for _ in range(players):
@@ -26,7 +26,7 @@ def casino(
         treated = random.random() < 0.6
         chance = 0.25 + treated * (common + sum(gains.get(name, 0.0) for name in segments))
         given = frozenset(kinds.split()) if treated else frozenset[str]()
-        entries.append(Entry(treated=treated, reached=random.random() < chance, segments=segments, kinds=given))
+        entries.append(ComparedEntry(treated=treated, reached=random.random() < chance, segments=segments, kinds=given))
     return entries
 
 
@@ -112,11 +112,14 @@ def _less(whole: Conversion, part: Conversion) -> Conversion:
 def test_too_few_players_and_segments_that_were_not_kept_are_said() -> None:
     (few,) = by_segment(WEEK, "j", casino(Random(1), {}, players=150))
     assert few.reason == "none of 6 segments has enough players in both groups, in it and outside"
-    old = [Entry(treated=number % 2 == 0, reached=True, segments=None, kinds=frozenset()) for number in range(50)]
+    old = [
+        ComparedEntry(treated=number % 2 == 0, reached=True, segments=None, kinds=frozenset()) for number in range(50)
+    ]
     (unknown,) = by_segment(WEEK, "j", old)
     assert unknown.reason == "nobody entered whose segments are known"
     nobody = [
-        Entry(treated=number % 2 == 0, reached=True, segments=frozenset(), kinds=frozenset()) for number in (1, 2)
+        ComparedEntry(treated=number % 2 == 0, reached=True, segments=frozenset(), kinds=frozenset())
+        for number in (1, 2)
     ]
     (none,) = by_segment(WEEK, "j", nobody)
     assert none.reason == "its players were in no segment"
@@ -125,7 +128,7 @@ def test_too_few_players_and_segments_that_were_not_kept_are_said() -> None:
 # ---- kinds of reward -----------------------------------------------------------------------------
 
 
-def kinds_of(journeys: Mapping[str, list[Entry]]) -> dict[str, Taken]:
+def kinds_of(journeys: Mapping[str, list[ComparedEntry]]) -> dict[str, Taken]:
     return {one.part: one for one in by_kind(WEEK, journeys)}
 
 
