@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Final, Protocol
 
 import orjson
-from sqlalchemy import ColumnElement, Select, select, text, update
+from sqlalchemy import ColumnElement, Select, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -136,10 +136,14 @@ async def _complete(
     )
 
 
-async def newest_line(connection: AsyncConnection) -> int:
-    """The number of the newest line of any task's history; 0 before the first. Lines may come in another order."""
-    newest = select(task_history.c.id).order_by(task_history.c.id.desc()).limit(1)
-    return (await connection.execute(newest)).scalar() or 0
+async def mark_of_history(connection: AsyncConnection) -> int:
+    """A number that is another when anything has been done to any task; 0 before the first line of a history.
+
+    It is the sum of the numbers of the newest hundred lines: the newest number alone would miss a line that was given
+    its number before and is committed after.
+    """
+    newest = select(task_history.c.id).order_by(task_history.c.id.desc()).limit(100).subquery()
+    return int((await connection.execute(select(func.coalesce(func.sum(newest.c.id), 0)))).scalar_one())
 
 
 async def open_alone(connection: AsyncConnection, brand: str, task: StandaloneTask) -> bool:

@@ -17,7 +17,7 @@ from fastapi.responses import RedirectResponse
 from pydantic import ValidationError
 
 from activities.people import actor_of
-from activities.tasks import newest_line
+from activities.tasks import mark_of_history
 from api import task_actions, task_counts, task_drafts, tasks
 from api.console.form_fields import (
     FieldFault,
@@ -77,19 +77,19 @@ HOLDS: Final = 30
 
 @dataclass(frozen=True)
 class ListMark:
-    """When a list was read, and after which line of tasks' histories: what its ETag begins with.
+    """When a list was read, and how far the histories of tasks were then: what its ETag begins with.
 
     While it holds, the list is not even read again: two hundred people ask every few seconds, and mostly nothing has
     happened. What changes without a line (a player's tier, minutes that pass) shows when it holds no more.
     """
 
-    line: int
+    history: int
     at: int
 
     def holds(self, etag: str) -> bool:
         """Whether what carries this ETag was read a moment ago and no task has changed since."""
-        found = re.fullmatch(r'"(\d{1,19})\.(\d{1,12})\.\w+"', etag, re.ASCII)
-        return found is not None and int(found[1]) == self.line and 0 <= self.at - int(found[2]) < HOLDS
+        found = re.fullmatch(r'"(\d{1,22})\.(\d{1,12})\.\w+"', etag, re.ASCII)
+        return found is not None and int(found[1]) == self.history and 0 <= self.at - int(found[2]) < HOLDS
 
 
 @dataclass(frozen=True)
@@ -135,12 +135,13 @@ async def inbox(
         shown = await read_inbox(engine, visitor, tab, page)
         return render(request, visitor, "inbox.html", inbox=shown, selected=None, tab=tab)
     async with engine.database.reading() as connection:
-        mark = ListMark(await newest_line(connection), int(visitor.now.timestamp()))
-    if mark.holds(request.headers.get("if-none-match", "")):
-        return Response(status_code=304)
+        mark = ListMark(await mark_of_history(connection), int(visitor.now.timestamp()))
+    had = request.headers.get("if-none-match", "")
+    if mark.holds(had):
+        return Response(status_code=304, headers={"ETag": had})
     shown = await read_inbox(engine, visitor, tab, page)
     listed = render(request, visitor, "inbox_list.html", inbox=shown, selected=None, tab=tab)
-    return if_changed(request, listed, mark=f"{mark.line}.{mark.at}.")
+    return if_changed(request, listed, mark=f"{mark.history}.{mark.at}.")
 
 
 @router.get("/tasks/{task_id}")

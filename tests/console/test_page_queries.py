@@ -1,14 +1,11 @@
 """How often a page asks Postgres: as often for many rows as for one."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import event
 
 from activities.player_hosts import set_host
-from tests.support.console import Console, Desk
+from tests.support.console import Console, Desk, counting
 
 #: Pages with the most statements each may take, those among them that find out who looks.
 MOST = {
@@ -20,22 +17,6 @@ MOST = {
     "journeys/api_review": 15,
     "managers": 6,
 }
-
-
-@contextmanager
-def counting(console: Console) -> Iterator[list[str]]:
-    """The statements that the console's reads ask meanwhile."""
-    asked: list[str] = []
-
-    def note(*given: object) -> None:
-        asked.append(str(given[2]))
-
-    engine = console.api.engine.database.engine.sync_engine
-    event.listen(engine, "before_cursor_execute", note)
-    try:
-        yield asked
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
 
 
 async def host(console: Console, desk: Desk, number: int) -> str:

@@ -4,8 +4,8 @@ import asyncio
 import re
 import secrets
 import shutil
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import uvicorn
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Response
+from sqlalchemy import event
 
 from activities.actors import Actor
 from activities.console_sessions import begin_session
@@ -146,6 +147,22 @@ class Console:
             )
         )
         return str(getattr(opened, "task_id"))  # noqa: B009 - of the two answers, the one that nobody holds back
+
+
+@contextmanager
+def counting(console: Console) -> Iterator[list[str]]:
+    """The statements that the console asks Postgres meanwhile."""
+    asked: list[str] = []
+
+    def note(*given: object) -> None:
+        asked.append(str(given[2]))
+
+    engine = console.api.engine.database.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield asked
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
 
 
 @asynccontextmanager
