@@ -81,13 +81,13 @@ def test_what_is_due_goes_and_is_told_and_a_second_time_nothing_is(
     assert run() == ["Records of money: nothing forgotten.", nothing, last]
 
 
-def test_records_stay_where_nobody_said_how_long(journeys: Journeys, postgres_url: str, newest_month: str) -> None:
+@pytest.mark.usefixtures("newest_month")
+def test_records_stay_where_nobody_said_how_long(journeys: Journeys, postgres_url: str) -> None:
     done = journeys("retain", DATABASE_URL=postgres_url)
     assert done.returncode == 0, done.stderr
     assert "events_2020_01 is dropped; 1 records of it are kept." in done.stdout + done.stderr
     assert rows(postgres_url, "SELECT type FROM kept_events") == [("payment.deposit_approved",)]
     assert rows(postgres_url, "SELECT count(*) FROM grants") == [(2,)]
-    assert newest_month
 
 
 def test_periods_are_shown_with_what_asks_for_them_and_no_database_is_needed(journeys: Journeys) -> None:
