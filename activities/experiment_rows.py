@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text
 
 from activities.experiment_tables import assignments, experiment_looks, experiments
+from learning.shrinkage import PastEffect
 from workflows.effects import AssignArm
 from workflows.experiment_draw import DrawnArm, ExperimentStanding, draw
 from workflows.json_object import JsonObject
@@ -185,11 +186,16 @@ async def close_experiment(connection: AsyncConnection, experiment: ExperimentRo
     await connection.execute(update(experiments).where(*mine, table.closed.is_(None)).values(closed=why))
 
 
-async def past_effects(connection: AsyncConnection, experiment: ExperimentRow, until: datetime) -> list[float]:
-    """What arms of the brand's other experiments had brought, in points, at the end of plans that were over then."""
+async def past_effects(connection: AsyncConnection, experiment: ExperimentRow, until: datetime) -> list[PastEffect]:
+    """What arms of the brand's other experiments had brought, in points, at the end of plans that were over then.
+
+    A look of long ago that says no error is left out: how much of it was chance nobody knows.
+    """
     whose = {"brand": experiment.brand, "name": experiment.name, "version": experiment.version}
     ended = (await connection.execute(_ENDED, {**whose, "until": until})).scalars()
-    return [arm["difference"] for found in ended for arm in found["arms"] if arm.get("difference") is not None]
+    arms = [arm for found in ended for arm in found["arms"]]
+    known = [arm for arm in arms if arm.get("difference") is not None and arm.get("error") is not None]
+    return [PastEffect(arm["difference"], arm["error"]) for arm in known]
 
 
 class MetSince(NamedTuple):

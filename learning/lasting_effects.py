@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from learning.differences import NoNumber
 from learning.experiment_findings import ArmFinding, ExperimentFindings
-from learning.shrinkage import shrunk_by_past
+from learning.shrinkage import PastEffect, shrunk_by_past
 
 
-def with_past(found: ExperimentFindings, past: Sequence[float]) -> ExperimentFindings:
+def with_past(found: ExperimentFindings, past: Sequence[PastEffect]) -> ExperimentFindings:
     """What was found, with what is likely to stay of each arm that brought more; `past` are effects in points.
 
     They are those of the arms of other experiments that came to the end of their plan, winners and losers alike: of
@@ -25,10 +25,10 @@ def with_past(found: ExperimentFindings, past: Sequence[float]) -> ExperimentFin
     return found.model_copy(update={"arms": arms, "sentence": " ".join([found.sentence, *said])})
 
 
-def _with_past(one: ArmFinding, past: Sequence[float]) -> ArmFinding:
+def _with_past(one: ArmFinding, past: Sequence[PastEffect]) -> ArmFinding:
     assert one.difference is not None
     assert one.error is not None
-    said = shrunk_by_past(one.difference, one.error, [*past])
+    said = shrunk_by_past(one.difference, one.error, past)
     if isinstance(said, NoNumber):
         return one.model_copy(update={"no_stays": said.reason})
     interval = {"stays_from": said.interval.low, "stays_to": said.interval.high}

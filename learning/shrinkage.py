@@ -1,7 +1,7 @@
 """Effects of many segments together: the best of many is mostly luck, so each is drawn towards the common effect."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,6 +24,8 @@ LEAST_CONTROL: Final = 100
 ALIKE_ABOVE: Final = 0.1
 #: Of segments that are told to differ at most such a part is so by chance alone.
 LEAST_SURE: Final = 0.05
+#: Arms of other experiments before it is said what stays of one.
+LEAST_PAST: Final = 10
 ALIKE: Final = "it is not shown to differ from the other players"
 _INSIDE, _OTHERS = "inside", "others"
 
@@ -141,11 +143,26 @@ def chi_square_p(value: float, freedom: int) -> float:
     return 1 - NORMAL.cdf(((value / freedom) ** (1 / 3) - (1 - spread)) / math.sqrt(spread))
 
 
-def shrunk_by_past(effect: float, error: float, past: list[float]) -> Estimate | NoNumber:
-    """What of a winner's effect is likely to stay, given the effects of past experiments; they scatter around zero."""
-    if len(past) < 10:
-        return NoNumber("fewer than 10 arms of other experiments so far; only the holdout group tells what stays")
-    spread = math.fsum(one * one for one in past) / len(past)
+@dataclass(frozen=True, slots=True)
+class PastEffect:
+    """What an arm of another experiment was found to bring, and the standard error of that."""
+
+    effect: float
+    error: float
+
+
+def shrunk_by_past(effect: float, error: float, past: Sequence[PastEffect]) -> Estimate | NoNumber:
+    """What of a winner's effect is likely to stay, given the effects of past experiments; they scatter around zero.
+
+    Of how far past effects scatter their own errors are taken off: what chance did to them says nothing of what arms
+    bring, and would let half of a winner stay where no arm ever brought anything.
+    """
+    if len(past) < LEAST_PAST:
+        few = f"fewer than {LEAST_PAST} arms of other experiments so far; only the holdout group tells what stays"
+        return NoNumber(few)
+    spread = math.fsum(one.effect**2 - one.error**2 for one in past) / len(past)
+    if spread <= 0:
+        return NoNumber("other arms brought no more than chance alone makes of nothing, so expect little of it to stay")
     own = spread / (spread + error * error)
     half = z_of() * math.sqrt(own) * error
     return Estimate(own * effect, Interval(own * effect - half, own * effect + half))

@@ -16,6 +16,7 @@ from activities.experiment_participants import findings_of, participants_of
 from activities.experiment_rows import ExperimentRow, begun, find_experiment, past_effects, runs_in_arm, stop_arm
 from activities.loops.experiment_watch import STOPPED_BY_HARM, ExperimentWatch
 from activities.tables import assignments, deliveries, experiment_looks, experiments, steps
+from learning.shrinkage import PastEffect
 from tests.support.engine import BRAND, NOON, Effects, effects, execute, rows, run_of
 from tests.support.tried_journeys import greeting
 from workflows import DepositApproved, HarmSignal, PlayerRegistered, no_more
@@ -329,9 +330,16 @@ class TestWatching:
             ("greeting", 2, 3, 1.2, 7.0),  # a look after the end
             ("young", 1, 1, 0.9, 6.0),
             ("later", 1, 1, 1.0, 5.0),
+            ("older", 1, 1, 1.0, 4.0),  # of a time when looks said no error
         ]
         for experiment, version, number, counted, difference in told:
-            found = {"arms": [{"arm": "push", "difference": difference}, {"arm": "control", "difference": None}]}
+            error = None if experiment == "older" else 1.5
+            found = {
+                "arms": [
+                    {"arm": "push", "difference": difference, "error": error},
+                    {"arm": "control", "difference": None},
+                ]
+            }
             await execute(
                 parts.database,
                 "INSERT INTO experiment_looks (brand, experiment, version, number, at, counted, findings) "
@@ -346,8 +354,9 @@ class TestWatching:
             )
         async with parts.database.reading() as connection:
             row = await known(connection)
-            assert await past_effects(connection, row, NOON + timedelta(days=30)) == [2.5]
-            assert sorted(await past_effects(connection, row, NOON + timedelta(days=50))) == [2.5, 5.0]
+            assert await past_effects(connection, row, NOON + timedelta(days=30)) == [PastEffect(2.5, 1.5)]
+            later = await past_effects(connection, row, NOON + timedelta(days=50))
+            assert sorted(one.effect for one in later) == [2.5, 5.0]
 
     async def test_an_arm_that_was_stopped_later_was_not_stopped_then(self, parts: Effects) -> None:
         await drawn(parts, player_in(parts, "push"))

@@ -24,7 +24,7 @@ from learning.differences import (
     share_interval,
 )
 from learning.power import detectable, detectable_mean, players_needed
-from learning.shrinkage import SegmentEffects, chi_square_p, segment_effects, shrunk_by_past
+from learning.shrinkage import PastEffect, SegmentEffects, chi_square_p, segment_effects, shrunk_by_past
 from tests.support.examples import examples
 
 
@@ -200,7 +200,9 @@ class TestSegments:
         assert chi_square_p(value, freedom) == pytest.approx(p, abs=0.003)
 
     def test_a_winner_s_effect_shrinks_and_needs_a_past(self) -> None:
-        assert isinstance(shrunk_by_past(0.05, 0.02, [0.01] * 9), NoNumber)
-        said = shrunk_by_past(0.05, 0.02, [0.02, -0.02] * 5)
+        assert isinstance(shrunk_by_past(0.05, 0.02, [PastEffect(0.01, 0.001)] * 9), NoNumber)
+        # They scatter by 5 points, 3 of them by chance: 4 points are what arms bring, by Pythagoras.
+        past = [PastEffect(0.05, 0.03), PastEffect(-0.05, 0.03)] * 5
+        said = shrunk_by_past(0.05, 0.04, past)
         assert isinstance(said, Estimate)
         assert said.estimate == pytest.approx(0.025)

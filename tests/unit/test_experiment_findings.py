@@ -19,6 +19,7 @@ from learning.experiment_findings import (
     share_of_plan,
 )
 from learning.lasting_effects import with_past
+from learning.shrinkage import PastEffect
 from tests.support.examples import examples
 from workflows import (
     DepositApproved,
@@ -262,6 +263,10 @@ def test_a_guardrail_looks_at_its_where() -> None:
     assert on(HarmSignal) is not None
 
 
+def scattered(by: float) -> list[PastEffect]:
+    return [PastEffect(one, by / 10) for one in (by, -by)] * 5
+
+
 class TestWhatStays:
     def planned(self) -> Experiment:
         return tried(plan=looks(days(7), base=22, detect=5))
@@ -274,42 +279,51 @@ class TestWhatStays:
         raw = arm_of(found, "push")
         assert raw.verdict == "better"
         assert raw.difference is not None
-        much, little = (arm_of(with_past(found, [by, -by] * 5), "push") for by in (8.0, 1.0))
+        much, little = (arm_of(with_past(found, scattered(by)), "push") for by in (8.0, 1.0))
         assert much.stays is not None
         assert little.stays is not None
         assert 0 < little.stays < much.stays < raw.difference
         assert little.stays_from is not None
         assert little.stays_to is not None
         assert little.stays_from < little.stays < little.stays_to
-        said = with_past(found, [8.0, -8.0] * 5).sentence
+        said = with_past(found, scattered(8.0)).sentence
         assert f"Of what push brings about {much.stays:.1f} points are likely to stay" in said
 
     def test_without_ten_arms_of_others_it_is_not_said_and_why(self) -> None:
-        one = with_past(self.won(), [1.0] * 9)
+        one = with_past(self.won(), [PastEffect(1.0, 0.1)] * 9)
         assert arm_of(one, "push").stays is None
         assert "fewer than 10 arms" in (arm_of(one, "push").no_stays or "")
         assert one.sentence == self.won().sentence
 
     def test_nothing_is_said_before_the_plan_is_over_or_of_who_did_not_win(self) -> None:
         early = self.won(seen=0.9)
-        assert with_past(early, [8.0] * 20) == early
+        assert with_past(early, [PastEffect(8.0, 0.1)] * 20) == early
         alike = looked(crowd(3_000, {"push": 0.24, CONTROL: 0.24}), self.planned(), looks=[0.5, 1.0])
-        assert arm_of(with_past(alike, [8.0] * 20), "push").stays is None
+        assert arm_of(with_past(alike, [PastEffect(8.0, 0.1)] * 20), "push").stays is None
 
-    def test_winners_shrunk_by_a_true_past_are_right_on_average(self) -> None:
-        """Of arms whose true effects scatter by two points the best say too much; shrunk they do not."""
+    def test_winners_shrunk_by_what_was_found_before_are_right_on_average(self) -> None:
+        """Of arms whose true effects scatter by two points the best say too much; shrunk they do not.
+
+        Past arms are known as any are: with an error. What they truly brought nobody knows.
+        """
         drawn, error = random.Random(6), 2.0
         true = [drawn.gauss(0, 2.0) for _ in range(4_000)]
         seen = [one + drawn.gauss(0, error) for one in true]
         won = [(one, other) for one, other in zip(true, seen, strict=True) if other > 1.96 * error]
+        past = [PastEffect(one, error) for one in seen[-400:]]
         found = self.won()
         stays = []
         for _, other in won[:60]:
             arm = arm_of(found, "push").model_copy(update={"difference": other, "error": error})
             given = found.model_copy(update={"arms": [arm]})
-            kept = with_past(given, true[:200]).arms[0].stays
+            kept = with_past(given, past).arms[0].stays
             assert kept is not None
             stays.append(kept)
         truth = sum(one for one, _ in won[:60]) / 60
         assert sum(other for _, other in won[:60]) / 60 > truth + 1
         assert sum(stays) / 60 == pytest.approx(truth, abs=0.7)
+
+    def test_where_past_arms_scatter_by_chance_alone_nothing_is_said_to_stay(self) -> None:
+        one = with_past(self.won(), [PastEffect(by, 2.0) for by in (1.9, -1.9)] * 20)
+        assert arm_of(one, "push").stays is None
+        assert "expect little of it to stay" in (arm_of(one, "push").no_stays or "")
