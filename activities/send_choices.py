@@ -1,7 +1,9 @@
 """The effect behind `best_channel` and `best_hour`: chooses from the player's own history, once a step."""
 
+import logging
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from sqlalchemy import func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -27,6 +29,11 @@ from workflows.gate.policy import NECESSARY
 from workflows.gate.policy_book import PolicyBook
 from workflows.gate.send_choice import HEARD_AFTER, HEARD_WITHIN, Heard, SeenByChoice, choose
 from workflows.send_choices import Choose, Chosen
+
+logger = logging.getLogger(__name__)
+
+#: Rates are learned every week; where that has not come about for so long nobody knows whether they still hold.
+RATES_LAST: Final = timedelta(days=56)
 
 
 class SendChoices:
@@ -72,7 +79,7 @@ class SendChoices:
                 product=self.product,
                 hours={} if player is None else player.state.hours,
                 heard=await _heard(connection, request, now) if request.channels else {},
-                rates=await _rates(connection, request.brand) if request.channels else None,
+                rates=await _rates(connection, request.brand, now) if request.channels else None,
             )
             chosen = choose(request, seen, now)
             await record_steps(connection, request, now, "chosen", chosen.model_dump(mode="json"))
@@ -99,7 +106,17 @@ async def _heard(connection: AsyncConnection, request: Choose, now: datetime) ->
     return {channel: Heard(*counts) for channel, *counts in told}
 
 
-async def _rates(connection: AsyncConnection, brand: str) -> ChannelRates | None:
-    """What all players of the brand taught of channels; None while that is not shown to choose better."""
+async def _rates(connection: AsyncConnection, brand: str, now: datetime) -> ChannelRates | None:
+    """What all players of the brand taught of channels; None while that is not shown to choose better.
+
+    None too where nothing has been learned anew for long, and for what another release wrote and this one cannot read,
+    as while one rolls: the message goes by the player's own history then.
+    """
     row = await champion(connection, brand, CHANNELS_LEARNED)
-    return None if row is None else LearnedChannels.model_validate(row.artifact).as_version(row.version)
+    if row is None or now - row.learned_at > RATES_LAST:
+        return None
+    try:
+        return LearnedChannels.model_validate(row.artifact).as_version(row.version)
+    except ValueError:
+        logger.warning("The channel rates v%s of %s are of another release; they are not used.", row.version, brand)
+        return None

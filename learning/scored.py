@@ -48,7 +48,7 @@ class ScoreModel(Protocol):
     def scores(self, players: Deposits, moment: datetime) -> NightScores:
         """The scores of all who have one at a moment."""
 
-    def model_dump(self, *, mode: str) -> dict[str, object]:
+    def model_dump(self, *, mode: str, exclude_none: bool = False) -> dict[str, object]:
         """As it is kept, in JSON."""
 
 

@@ -6,10 +6,10 @@ objected to being profiled is neither scored nor learned from.
 
 import logging
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeVar
 
 from prometheus_client import Counter, Gauge
 from sqlalchemy import text
@@ -28,12 +28,13 @@ from learning.currencies import yardsticks
 from learning.differences import NoNumber
 from learning.judging_scores import DRIFT_TOO_LARGE
 from learning.score_kinds import SCORE_KINDS, ScoreKind
-from learning.scored import ScoreModel
+from learning.scored import Deposits, ScoreModel
 from workflows.background.maintenance import LEARN, SCORE, LearnedScores, ScoredPlayers
 from workflows.events import DepositApproved, Event, ScoreChanged
-from workflows.scores import SOURCE
+from workflows.scores import BELIEVED_FOR, SOURCE
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 #: How far back it is looked for what was told last.
 TOLD_WITHIN: Final = timedelta(days=400)
@@ -74,7 +75,7 @@ class _Told:
 
 
 class ScoreLearning:
-    """The activities that learn and score. `in_process` learns where it runs, for tests; else beside it.
+    """The activities that learn and score. `in_process` works where it runs, for tests; else beside it.
 
     What nothing that is deployed reads nobody is profiled for: of `reads_scores` alone anything is learned and told.
     """
@@ -132,11 +133,19 @@ class ScoreLearning:
         seen = told = 0
         for brand, kind in await self._brands():
             async with self.database.reading() as connection:
-                model = await champion(connection, brand, kind.name)
-            scored = _Scored() if model is None else await self._score(kind, model)
+                row = await champion(connection, brand, kind.name)
+            model = None if row is None else _read(kind, row)
+            if row is not None and model is None and self.clock() - (row.scored_at or row.learned_at) < BELIEVED_FOR:
+                # A worker that can read it will go on; what was told stays as long as it is believed.
+                continue
+            scored = _Scored() if row is None or model is None else await self._score(kind, row, model)
             seen, told = seen + scored.seen, told + scored.told
             await self._end_scores(brand, kind, scored.players)
         return ScoredPlayers(seen=seen, told=told)
+
+    async def _beside(self, work: Callable[[Deposits, datetime], T], players: Deposits, now: datetime) -> T:
+        """What is worked out in a process of its own, so that the runs of this one, and its heartbeats, go on."""
+        return work(players, now) if self.in_process else await in_own_process(work, players, now)
 
     async def _brands(self) -> list[tuple[str, ScoreKind]]:
         if not self.kinds:
@@ -148,25 +157,26 @@ class ScoreLearning:
     async def _learn(self, brand: str, kind: ScoreKind, before: ModelRow | None, now: datetime) -> ModelState | None:
         async with self.database.reading() as connection:
             players = await deposits_of(connection, brand, now - kind.looks_back, now)
-        # In a process of its own, so that the runs of this one go on.
-        learned = kind.learn(players, now) if self.in_process else await in_own_process(kind.learn, players, now)
+        learned = await self._beside(kind.learn, players, now)
         if isinstance(learned, NoNumber):
             logger.info("No %s model for %s: %s.", kind.name, brand, learned.reason)
             return None
         state, why = _judged(kind, learned, before)
+        # What is not there is left out: a release that knows nothing of it reads the model still.
+        artifact = learned.model_dump(mode="json", exclude_none=True)
         async with self.database.transaction() as connection:
-            version = await keep_model(connection, brand, kind.name, learned.model_dump(mode="json"), state, why, now)
+            version = await keep_model(connection, brand, kind.name, artifact, state, why, now)
         LEARNED.labels(kind.name, state).inc()
         logger.info("The %s model v%s for %s is %s: %s.", kind.name, version, brand, state, why)
         return state
 
-    async def _score(self, kind: ScoreKind, row: ModelRow) -> "_Scored":
-        now, model = self.clock(), kind.read(row.artifact)
+    async def _score(self, kind: ScoreKind, row: ModelRow, model: ScoreModel) -> "_Scored":
+        now = self.clock()
         async with self.database.reading() as connection:
             since, active = now - kind.looks_back, now - kind.recent
             players = await deposits_of(connection, row.brand, since, now, active_since=active)
             last = await _told(connection, row.brand, kind, now)
-        scored, drift = model.scores(players, now)
+        scored, drift = await self._beside(model.scores, players, now)
         DRIFT.labels(kind.name, row.brand).set(drift)
         async with self.database.transaction() as connection:
             await note_scored(connection, row, {"score": round(drift, 4)}, now)
@@ -230,10 +240,21 @@ def _judged(kind: ScoreKind, learned: ScoreModel, before: ModelRow | None) -> tu
     """Whether a model is to score players, and why."""
     if not learned.passes:
         return "shadow", f"below the floors: {learned.worth}"
+    older = None if before is None else _read(kind, before)
     # Judged on other days, so a little worse is no reason to keep the older one.
-    if before is not None and learned.worse_than(kind.read(before.artifact)):
+    if before is not None and older is not None and learned.worse_than(older):
         return "shadow", f"worse than v{before.version}: {learned.worth}"
     return "champion", learned.worth
+
+
+def _read(kind: ScoreKind, row: ModelRow) -> ScoreModel | None:
+    """The model of a row; None for one that another release wrote and this one cannot read, as while one rolls."""
+    try:
+        return kind.read(row.artifact)
+    except ValueError:
+        told = "The %s model v%s of %s is of another release; nothing is done by it."
+        logger.warning(told, row.name, row.version, row.brand)
+        return None
 
 
 async def deposits_of(

@@ -165,6 +165,21 @@ async def test_rates_that_have_become_worse_than_what_was_before_are_given_up(pa
     assert (await chosen_for(parts)).by == "own_history"
 
 
+@pytest.mark.usefixtures("small_logs")
+async def test_rates_that_cannot_be_read_or_are_old_hold_up_no_message(parts: Effects) -> None:
+    casino = played()
+    await store(parts.database, casino, AGREED)
+    await (await learned_at(parts, casino)).learn_due()
+    assert (await chosen_for(parts, "fresh")).by == "house_rates"
+    now = parts.casino.clock.now
+    parts.casino.clock.now = now + timedelta(days=57)
+    assert (await chosen_for(parts, "old")).by == "own_history"
+    parts.casino.clock.now = now
+    newer = "UPDATE score_models SET artifact = artifact || '{\"of_a_later_release\"\\: 1}'"
+    await execute(parts.database, newer)
+    assert (await chosen_for(parts, "rolling")).by == "own_history"
+
+
 @pytest.mark.parametrize(
     "state",
     [

@@ -19,7 +19,7 @@ from learning.vip import VipModel, learn_vip
 from tests.support.engine import BRAND, Effects, effects, execute, rows, run_of
 from tests.support.invented_casino import invented as invented_casino
 from workflows import ConsentChanged, DepositApproved, PlayerRegistered, ScoreChanged, SessionLogin
-from workflows.background.maintenance import LearnedScores
+from workflows.background.maintenance import LearnedScores, ScoredPlayers
 from workflows.effects import ReadScore
 from workflows.player_facts import ScoreRead
 from workflows.scores import SCORES, SOURCE
@@ -258,6 +258,21 @@ class TestScoring:
         await learning(parts).score_due()
         assert [one["to_percent"] for one in await told(parts, player)][1:] == [0]
         assert [one["to_percent"] for one in await told(parts, theirs)] == [64], "A model of the operator's own."
+
+    async def test_a_model_of_a_later_release_scores_nobody_and_takes_nothing_back(self, parts: Effects) -> None:
+        """As an old worker meets it while a release rolls: and the scores it can read go on."""
+        await with_model(parts)
+        player = parts.casino.player()
+        await deposited(parts, player, *range(2, 60, 3))
+        await learning(parts).score_due()
+        later = "UPDATE score_models SET artifact = artifact || '{\"of_a_later_release\"\\: 1}'"
+        await execute(parts.database, later)
+        parts.casino.clock.now = NIGHT + timedelta(days=1)
+        assert await learning(parts, reads_scores=SCORES).score_due() == ScoredPlayers()
+        assert len(await told(parts, player)) == 1
+        parts.casino.clock.now = NIGHT + timedelta(days=8)
+        await learning(parts).score_due()
+        assert [one["to_percent"] for one in await told(parts, player)][1:] == [0], "It is not believed any more."
 
     async def test_where_nothing_reads_scores_nothing_is_learned_and_nobody_scored(self, parts: Effects) -> None:
         await with_model(parts)
