@@ -27,6 +27,8 @@ LEAST_ROWS: Final = 3_000
 LEAST_JUDGED: Final = 100
 #: At most so many rows are learned from, the newest; more would take minutes and teach nothing new.
 MOST_ROWS: Final = 20_000
+#: At most about so many of one week: of a large house some players of many weeks, and not one week of some.
+MOST_OF_A_WEEK: Final = 2_500
 #: What a model must reach on players it has not seen before anybody is scored with it.
 LEAST_AUC, MOST_BRIER, MOST_CALIBRATION_ERROR = 0.85, 0.155, 0.035
 RIDGE: Final = 30.0
@@ -136,7 +138,9 @@ def learn_churn(players: Deposits, now: datetime) -> ChurnModel | NoNumber:
     rows: list[dict[str, float]] = []
     left: list[bool] = []
     for week in range(WEEKS):
-        found, gone = labelled(players, learned_until - WINDOW - week * timedelta(days=7))
+        if len(rows) >= MOST_ROWS:
+            break
+        found, gone = labelled(players, learned_until - WINDOW - week * timedelta(days=7), most=MOST_OF_A_WEEK)
         rows, left = [*rows, *found][:MOST_ROWS], [*left, *gone][:MOST_ROWS]
     judged: list[dict[str, float]] = []
     truth: list[bool] = []
@@ -178,14 +182,27 @@ def _judged(
     )
 
 
-def labelled(players: Deposits, moment: datetime) -> tuple[list[dict[str, float]], list[bool]]:
-    """The features of everybody who has a score at a moment, and whether they then left."""
+def labelled(
+    players: Deposits, moment: datetime, *, most: int | None = None
+) -> tuple[list[dict[str, float]], list[bool]]:
+    """The features of everybody who has a score at a moment, and whether they then left; with `most` of so many.
+
+    These are taken evenly of all in their order: the first of them would be those who have been here longest, where
+    players are numbered.
+    """
     rows: list[dict[str, float]] = []
     left: list[bool] = []
     # In one order whoever asks: trees are grown from samples of rows.
-    for _, deposits in sorted(players.items()):
+    chosen = sorted(player for player, deposits in players.items() if _has_score(deposits, moment))
+    for player in chosen[:: -(-len(chosen) // most) or 1] if most else chosen:
+        deposits = players[player]
         known = features(deposits, moment)
         if known is not None:
             rows.append(known)
             left.append(not any(moment <= one.at < moment + WINDOW for one in deposits))
     return rows, left
+
+
+def _has_score(deposits: Sequence[PastDeposit], moment: datetime) -> bool:
+    """Whether a player deposited in the 30 days before; what was known only later is looked at with the features."""
+    return any(moment - WINDOW <= one.at < moment for one in deposits)

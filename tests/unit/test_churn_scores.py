@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from learning import churn
 from learning.churn import PAIRS, RIDGE, WEEKS, ChurnModel, labelled, learn_churn
 from learning.churn_features import REASONS, WINDOW, PastDeposit, features
 from learning.differences import NoNumber
@@ -154,6 +155,22 @@ class TestLearning:
     def test_rows_come_in_one_order_whoever_asks(self) -> None:
         players = invented(6, 60)
         assert labelled(dict(reversed(players.items())), NOW - WINDOW) == labelled(players, NOW - WINDOW)
+
+    def test_of_many_players_a_part_is_learned_from_that_is_taken_evenly(self) -> None:
+        """Players are numbered: the first thousands of them would be those who have been here longest."""
+        players = invented(6, 60)
+        rows, left = labelled(players, NOW - WINDOW)
+        few, gone = labelled(players, NOW - WINDOW, most=-(-len(rows) // 3))
+        assert (few, gone) == (rows[::3], left[::3])
+        assert labelled(players, NOW - WINDOW, most=len(rows)) == (rows, left)
+        assert labelled({}, NOW, most=5) == ([], [])
+
+    def test_of_a_week_of_a_large_house_no_more_is_learned_from(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(churn, "MOST_OF_A_WEEK", 20)
+        monkeypatch.setattr(churn, "LEAST_ROWS", 300)
+        learned = learn_churn(invented(9, 420), NOW)
+        assert isinstance(learned, ChurnModel)
+        assert 300 <= learned.rows <= 20 * WEEKS
 
     def test_too_few_players_are_no_model(self) -> None:
         said = learn_churn(invented(8, 20), NOW)
