@@ -6,10 +6,11 @@ objected to being profiled is neither scored nor learned from.
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, TypeVar
+from sys import intern
+from typing import Any, Final, NamedTuple, TypeVar
 
 from prometheus_client import Counter, Gauge
 from sqlalchemy import text
@@ -43,6 +44,11 @@ LEARN_EVERY: Final = timedelta(days=7)
 #: A score is told when it moved by so many points, or so long after it was told last: within the week it is believed.
 TELL_AT, TELL_AFTER = 10, timedelta(days=6)
 AT_ONCE: Final = 200
+#: Players that are learned from; of more a part says the same, and all of them would not fit into memory.
+MOST_LEARNED_FROM: Final = 100_000
+FETCH: Final = 5_000
+#: Where a model's row has what amounts of each currency were multiplied by, if there were several.
+YARDSTICKS: Final = "yardsticks"
 
 LEARNED: Final = Counter("journeys_score_models_total", "Models that were learned.", ["score", "became"])
 TOLD: Final = Counter("journeys_scores_told_total", "Scores of players that moved and were told.", ["score"])
@@ -156,14 +162,16 @@ class ScoreLearning:
 
     async def _learn(self, brand: str, kind: ScoreKind, before: ModelRow | None, now: datetime) -> ModelState | None:
         async with self.database.reading() as connection:
-            players = await deposits_of(connection, brand, now - kind.looks_back, now)
-        learned = await self._beside(kind.learn, players, now)
+            past = await deposits_of(connection, brand, now - kind.looks_back, now, most=MOST_LEARNED_FROM)
+        learned = await self._beside(kind.learn, past.players, now)
         if isinstance(learned, NoNumber):
             logger.info("No %s model for %s: %s.", kind.name, brand, learned.reason)
             return None
         state, why = _judged(kind, learned, before)
         # What is not there is left out: a release that knows nothing of it reads the model still.
         artifact = learned.model_dump(mode="json", exclude_none=True)
+        if len(past.yardsticks) > 1:
+            artifact[YARDSTICKS] = past.yardsticks
         async with self.database.transaction() as connection:
             version = await keep_model(connection, brand, kind.name, artifact, state, why, now)
         LEARNED.labels(kind.name, state).inc()
@@ -174,9 +182,10 @@ class ScoreLearning:
         now = self.clock()
         async with self.database.reading() as connection:
             since, active = now - kind.looks_back, now - kind.recent
-            players = await deposits_of(connection, row.brand, since, now, active_since=active)
+            sticks: Any = row.artifact.get(YARDSTICKS)
+            past = await deposits_of(connection, row.brand, since, now, active_since=active, yardsticks_then=sticks)
             last = await _told(connection, row.brand, kind, now)
-        scored, drift = await self._beside(model.scores, players, now)
+        scored, drift = await self._beside(model.scores, past.players, now)
         DRIFT.labels(kind.name, row.brand).set(drift)
         async with self.database.transaction() as connection:
             await note_scored(connection, row, {"score": round(drift, 4)}, now)
@@ -250,11 +259,18 @@ def _judged(kind: ScoreKind, learned: ScoreModel, before: ModelRow | None) -> tu
 def _read(kind: ScoreKind, row: ModelRow) -> ScoreModel | None:
     """The model of a row; None for one that another release wrote and this one cannot read, as while one rolls."""
     try:
-        return kind.read(row.artifact)
+        return kind.read({key: value for key, value in row.artifact.items() if key != YARDSTICKS})
     except ValueError:
         told = "The %s model v%s of %s is of another release; nothing is done by it."
         logger.warning(told, row.name, row.version, row.brand)
         return None
+
+
+class PastDeposits(NamedTuple):
+    """Deposits by player, in one unit, and what the amounts of each currency were multiplied by for it."""
+
+    players: dict[str, list[PastDeposit]]
+    yardsticks: dict[str, float]
 
 
 async def deposits_of(
@@ -264,25 +280,39 @@ async def deposits_of(
     now: datetime,
     *,
     active_since: datetime | None = None,
-) -> dict[str, list[PastDeposit]]:
+    most: int | None = None,
+    yardsticks_then: Mapping[str, float] | None = None,
+) -> PastDeposits:
     """Deposits by player, without those of players who objected to being profiled.
 
-    With `active_since` only of players who have deposited since. Amounts of several currencies are brought to one yard.
+    With `active_since` only of players who have deposited since; with `most` of about so many players where the brand
+    has more, always the same. Amounts of several currencies are brought to one yard, to that of `yardsticks_then`
+    where a model was learned by it.
     """
+    count = (await connection.scalar(_COUNT, {"brand": brand}) or 0) if most else 0
     whose = {
         "brand": brand,
         "type": DepositApproved.type,
         "since": since,
         "until": now,
         "active": active_since or since,
+        "share": max(1, -(-count // most)) if most else 1,
     }
-    found: defaultdict[str, list[PastDeposit]] = defaultdict(list)
-    rows = (await connection.execute(_DEPOSITS, whose)).all()
-    by = yardsticks((row.currency, row.amount_minor) for row in rows)
-    for row in rows:
-        amount = round(by.get(row.currency, 1.0) * row.amount_minor)
-        found[row.player_id].append(PastDeposit(row.occurred_at, amount, row.known_at))
-    return dict(found)
+    told: defaultdict[str, list[tuple[str, PastDeposit]]] = defaultdict(list)
+    # Read as they come: of a large brand everything at once would hold up whatever else this process does.
+    async with connection.stream(_DEPOSITS, whose, execution_options={"yield_per": FETCH}) as rows:
+        async for row in rows:
+            one = PastDeposit(row.occurred_at, row.amount_minor, row.known_at)
+            told[row.player_id].append((intern(row.currency), one))
+    amounts = ((currency, one.amount_minor) for deposits in told.values() for currency, one in deposits)
+    by = yardsticks(amounts, yardsticks_then)
+    found = {}
+    for player in [*told]:
+        found[player] = [
+            one if by.get(currency, 1.0) == 1 else one._replace(amount_minor=round(by[currency] * one.amount_minor))
+            for currency, one in told.pop(player)
+        ]
+    return PastDeposits(found, by)
 
 
 async def _told(connection: AsyncConnection, brand: str, kind: ScoreKind, now: datetime) -> dict[str, _Told]:
@@ -297,6 +327,7 @@ async def _told(connection: AsyncConnection, brand: str, kind: ScoreKind, now: d
 
 
 _BRANDS: Final = text("SELECT DISTINCT brand FROM players ORDER BY brand")
+_COUNT: Final = text("SELECT count(*) FROM players WHERE brand = :brand")
 _DEPOSITS: Final = text(
     """
     WITH known AS (
@@ -304,11 +335,13 @@ _DEPOSITS: Final = text(
                CASE WHEN history THEN NULL ELSE received_at END AS known_at, coalesce(data->>'currency', '') AS currency
         FROM events
         WHERE brand = :brand AND type = :type AND occurred_at >= :since AND occurred_at < :until
+          AND (CAST(hashtext(player_id) AS bigint) & 2147483647) % CAST(:share AS bigint) = 0
         UNION ALL
         SELECT player_id, occurred_at, CAST(data->>'amount_minor' AS bigint),
                CASE WHEN history THEN NULL ELSE received_at END, coalesce(data->>'currency', '')
         FROM kept_events
         WHERE brand = :brand AND type = :type AND occurred_at >= :since AND occurred_at < :until
+          AND (CAST(hashtext(player_id) AS bigint) & 2147483647) % CAST(:share AS bigint) = 0
     ), active AS (
         SELECT player_id FROM known GROUP BY player_id HAVING max(occurred_at) >= :active
     )

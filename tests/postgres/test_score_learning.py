@@ -127,9 +127,12 @@ class TestLearning:
         assert row["why"].startswith(("AUC 0.", "below the floors: AUC 0."))
         assert (await learning(parts).learn_due()) == type(became)()
         async with parts.database.reading() as connection:
-            read = await deposits_of(connection, BRAND, NIGHT - timedelta(days=400), NIGHT)
+            read = (await deposits_of(connection, BRAND, NIGHT - timedelta(days=400), NIGHT)).players
+            part = (await deposits_of(connection, BRAND, NIGHT - timedelta(days=400), NIGHT, most=100)).players
         direct = learned()
         assert sum(map(len, read.values())) == len(given)
+        assert 50 < len(part) < 150, "of so many players, and all of theirs"
+        assert all(read[player] == deposits for player, deposits in part.items())
         assert ChurnModel.model_validate(row["artifact"]).quality.auc == pytest.approx(direct.quality.auc, abs=1e-9)
 
     async def test_amounts_of_several_currencies_are_brought_to_one_yard(self, parts: Effects) -> None:
@@ -138,10 +141,17 @@ class TestLearning:
             await parts.casino.happens(euros, DepositApproved, amount_minor=5_000, currency="EUR")
         await parts.casino.happens(yen, DepositApproved, amount_minor=800_000, currency="JPY")
         async with parts.database.reading() as connection:
-            read = await deposits_of(
-                connection, BRAND, NIGHT - timedelta(days=30), parts.casino.clock.now + timedelta(days=1)
-            )
+            window = (NIGHT - timedelta(days=30), parts.casino.clock.now + timedelta(days=1))
+            read, by = await deposits_of(connection, BRAND, *window)
         assert {one.amount_minor for player in (euros, yen) for one in read[player]} == {5_000}
+        assert by == {"EUR": 1.0, "JPY": 5_000 / 800_000}
+        for _ in range(2):
+            await parts.casino.happens(yen, DepositApproved, amount_minor=800_000, currency="JPY")
+        async with parts.database.reading() as connection:
+            since = await deposits_of(connection, BRAND, *window, yardsticks_then=by)
+        assert {one.amount_minor for one in since.players[yen]} == {5_000}, (
+            "most deposits are in yen, and no unit moved"
+        )
 
 
 class TestValue:
@@ -286,7 +296,7 @@ class TestScoring:
         await deposited(parts, player, 3)
         await parts.casino.happens(player, ConsentChanged, channel="profiling", opted_in=False)
         async with parts.database.reading() as connection:
-            assert await deposits_of(connection, BRAND, NIGHT - timedelta(days=30), NIGHT) == {}
+            assert (await deposits_of(connection, BRAND, NIGHT - timedelta(days=30), NIGHT)).players == {}
 
 
 async def test_a_run_reads_the_newest_word_and_the_same_when_it_is_tried_again(parts: Effects) -> None:

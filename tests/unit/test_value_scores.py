@@ -226,6 +226,11 @@ class TestCurrencies:
         assert yardsticks(many) == {"EUR": 1.0}
         assert yardsticks([]) == {}
 
+    def test_those_that_a_model_was_learned_with_stay_whatever_is_deposited_in_most(self) -> None:
+        then = {"EUR": 1.0, "JPY": 0.5}
+        now = [("EUR", 2_000), *[("JPY", 4_200)] * 9, *[("PLN", 8_000)] * 20]
+        assert yardsticks(now, then) == {**then, "PLN": 4_200 * 0.5 / 8_000}
+
     @settings(max_examples=examples(50))
     @given(st.lists(st.integers(1, 10**6), min_size=1, max_size=20), st.integers(2, 1000))
     def test_a_currency_whose_amounts_are_a_hundred_times_larger_weighs_the_same(
