@@ -102,3 +102,5 @@ class Chosen(BaseModel):
     by: str = "own_history"
     #: The version of what was learned of all players; None where that had no part in it.
     model: int | None = None
+    #: The channels of the choice in the order they were declared; kept as JSON, `options` has an order of its own.
+    declared: list[Channel] = Field(default_factory=list)

@@ -114,7 +114,9 @@ async def choices_of(connection: AsyncConnection, brand: str, now: datetime) -> 
     for row in await connection.execute(_CHOICES, given):
         chosen = Chosen.model_validate(row.choice)
         if chosen.channel is not None and len(chosen.channel.options) > 1:
-            options: Any = chosen.channel.options
+            odds: Mapping[Any, float] = chosen.channel.options
+            # What a player's own history would have chosen hangs on which channel was declared first.
+            options = {name: odds[name] for name in chosen.declared or odds}
             first: Any = chosen.channel.chosen
             by_house = chosen.by == BY_HOUSE
             found.append(PastChoice(row.player_id, row.at, first, options, by_house, row.followed_at, row.left_at))

@@ -45,7 +45,7 @@ async def store(database: Database, casino: ChannelCasino, state: dict[str, Any]
         options = {str(name): chance for name, chance in one.chances.items()}
         choice = Choice(chosen=one.chosen, chance=options[one.chosen], options=options, why="drawn")
         by = "house_rates" if one.by_house else "own_history"
-        kept = Chosen(channel=choice, by=by).model_dump(mode="json")
+        kept = Chosen(channel=choice, by=by, declared=[*one.chances]).model_dump(mode="json")
         messages.append(
             {
                 "id": f"run-{number}/send:news#1/{one.chosen}",
@@ -121,7 +121,7 @@ async def test_what_the_log_shows_to_be_better_is_used_with_its_version_and_for_
     assert "by each player's own history, a gain between +" in model.why
     assert LearnedChannels.model_validate(model.artifact).worth.passes
     choice = await chosen_for(parts, "later")
-    assert (choice.by, choice.model) == ("house_rates", 1)
+    assert (choice.by, choice.model, choice.declared) == ("house_rates", 1, ["email", "push"])
     assert choice.channel is not None
     assert choice.channel.options["push"] > 0.9
     assert (await chosen_for(parts, "silent", profiling=False)).by == "own_history"
@@ -205,7 +205,9 @@ async def test_what_is_read_is_what_was_logged(parts: Effects) -> None:
         choices = await choices_of(connection, BRAND, casino.now)
         messages = await messages_of(connection, BRAND, sorted(casino.heard), casino.now)
     assert sorted(choices, key=lambda one: (one.at, one.player_id)) == choices
-    assert choices == sorted(casino.choices, key=lambda one: (one.at, one.player_id))
+    logged = sorted(casino.choices, key=lambda one: (one.at, one.player_id))
+    assert choices == logged
+    assert [[*one.chances] for one in choices] == [[*one.chances] for one in logged], "in the order declared"
     assert messages == casino.messages
 
 

@@ -100,7 +100,8 @@ def choose(request: Choose, seen: SeenByChoice, now: datetime) -> Chosen:
     channel = _channel(request, seen, why_usual, at or now) if request.channels else None
     if channel is None or seen.rates is None or len(channel.options) < _LEAST:
         return Chosen(channel=channel, hour=hour, at=at)
-    return Chosen(channel=channel, hour=hour, at=at, by=BY_HOUSE, model=seen.rates.version)
+    declared = [one for one in request.channels if one in channel.options]
+    return Chosen(channel=channel, hour=hour, at=at, by=BY_HOUSE, model=seen.rates.version, declared=declared)
 
 
 def is_profiled(facts: GateFacts | None, policy: Policy, now: datetime) -> bool:
