@@ -1,5 +1,6 @@
 """For whom a journey brings more or less than for others, and what journeys bring that give one kind of reward."""
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -7,6 +8,9 @@ from datetime import date
 from learning.differences import Conversion, Estimate, NoNumber, difference_over
 from learning.shrinkage import ALIKE, LEAST_CONTROL, Arms, segments_that_differ
 from workflows.figures.definitions import FIGURES, Taken, none_because
+
+#: How many entries there were, by whether they were treated and reached the goal.
+_Counts = Counter[tuple[bool, bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +28,8 @@ def by_segment(week: date, journey: str, entries: Sequence[ComparedEntry]) -> li
 
     Where it is in none, one line says so: the difference of the whole journey is then the answer for each.
     """
-    known = [(one, one.segments) for one in entries if one.segments is not None]
-    names = sorted({name for _, segments in known for name in segments})
-    parts = {
-        name: (
-            _arms(one for one, segments in known if name in segments),
-            _arms(one for one, segments in known if name not in segments),
-        )
-        for name in names
-    }
+    known = [one for one in entries if one.segments is not None]
+    parts = _inside_and_outside(known)
     found = segments_that_differ(parts)
     shown = {name: one for name, one in found.items() if isinstance(one, Estimate)}
     taken = [
@@ -81,10 +78,23 @@ def _why_none(found: Mapping[str, Estimate | NoNumber]) -> str:
     return f"no difference is shown between {enough} segments and the other players: what it brings holds for all"
 
 
+def _inside_and_outside(entries: Iterable[ComparedEntry]) -> dict[str, tuple[Arms, Arms]]:
+    """By segment the arms of who was in it and of who was not; each entry is looked at once, for there are many."""
+    everybody, inside = _Counts(), defaultdict[str, _Counts](_Counts)
+    for one in entries:
+        everybody[one.treated, one.reached] += 1
+        for name in one.segments or ():
+            inside[name][one.treated, one.reached] += 1
+    return {name: (_arms_of(counts), _arms_of(everybody - counts)) for name, counts in sorted(inside.items())}
+
+
 def _arms(entries: Iterable[ComparedEntry]) -> Arms:
-    everybody = list(entries)
-    treated, control = ([one.reached for one in everybody if one.treated is arm] for arm in (True, False))
-    return Conversion(sum(treated), len(treated)), Conversion(sum(control), len(control))
+    return _arms_of(_Counts((one.treated, one.reached) for one in entries))
+
+
+def _arms_of(counts: _Counts) -> Arms:
+    treated, control = (Conversion(counts[arm, True], counts[arm, True] + counts[arm, False]) for arm in (True, False))
+    return treated, control
 
 
 def _players(arms: Arms) -> int:

@@ -47,6 +47,22 @@ def test_the_segment_in_which_a_journey_brings_more_is_found_with_the_truth_in_i
     assert 1_500 < one.n < 1_700
 
 
+def test_who_is_in_a_segment_is_held_against_whoever_is_not_however_many_there_are() -> None:
+    """By a second way: from the entries that a segment parts."""
+    entries = casino(Random(4), {"new": 0.20})
+    (one,) = by_segment(WEEK, "welcome", entries)
+
+    def arms(*, inside: bool) -> tuple[Conversion, Conversion]:
+        mine = [each for each in entries if ("new" in (each.segments or ())) is inside]
+        treated, control = ([each.reached for each in mine if each.treated is arm] for arm in (True, False))
+        return Conversion(sum(treated), len(treated)), Conversion(sum(control), len(control))
+
+    direct = segments_that_differ({"new": (arms(inside=True), arms(inside=False))})["new"]
+    assert isinstance(direct, Estimate)
+    assert one.value == pytest.approx(direct.estimate)
+    assert one.n == sum(each.players for each in arms(inside=True))
+
+
 def test_a_segment_that_gains_less_is_found_as_well() -> None:
     found = by_segment(WEEK, "welcome", casino(Random(4), {"vip": -0.25}, common=0.2))
     (one,) = [each for each in found if each.part == "welcome / vip"]
