@@ -4,6 +4,7 @@ It is needed where models are learned and nowhere else. What it fitted is read o
 `learning.trees` scores with.
 """
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -12,6 +13,8 @@ from statistics import fmean, stdev
 from typing import Any, Final
 
 from learning.trees import Tree, TreesModel
+
+logger = logging.getLogger(__name__)
 
 #: One thread and a seed: the same rows teach the same trees.
 SETTINGS: Final = {
@@ -30,11 +33,18 @@ TREES: Final = 150
 
 
 def fit_trees(rows: Sequence[Mapping[str, float]], happened: Sequence[bool]) -> TreesModel | None:
-    """Trees fitted to what happened; None where LightGBM is not installed."""
+    """Trees fitted to what happened; None where LightGBM is not installed, or cannot be used.
+
+    It cannot where a library of the system that it needs is not there, or it speaks of forks that nobody here knows:
+    the champion is learned all the same.
+    """
     if find_spec("lightgbm") is None:
         return None
-    names = list(rows[0])
-    return read_booster(booster_of(rows, happened), names)
+    try:
+        return read_booster(booster_of(rows, happened), list(rows[0]))
+    except (ImportError, OSError, ValueError) as error:
+        logger.warning("No boosted trees: %s", error)
+        return None
 
 
 def booster_of(rows: Sequence[Mapping[str, float]], happened: Sequence[bool]) -> Any:

@@ -4,6 +4,7 @@ import math
 import random
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -66,6 +67,14 @@ class TestChallenge:
 
     def test_where_it_is_not_installed_there_is_no_challenger(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "lightgbm", None)
+        assert fit_trees(*drawn_rows(1, 50)) is None
+
+    def test_where_what_it_needs_is_not_there_the_champion_is_learned_all_the_same(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        (tmp_path / "lightgbm.py").write_text("raise OSError('libgomp.so.1: cannot open shared object file')")
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.delitem(sys.modules, "lightgbm", raising=False)
         assert fit_trees(*drawn_rows(1, 50)) is None
 
 
