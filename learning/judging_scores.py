@@ -76,7 +76,11 @@ def calibration_error(chances: Sequence[float], happened: Sequence[bool]) -> flo
 
 
 def drift(before: Sequence[float], now: Sequence[float]) -> float:
-    """The population stability index of a figure: 0 where players are spread as before; above 0.25 they are others."""
+    """The population stability index of a figure: 0 where players are spread as before; above 0.25 they are others.
+
+    Less what chance alone makes of it on average, which of a hundred players is 0.09: every third night would else tell
+    of a small house that its players had become others.
+    """
     if not before or not now:
         return 0.0
     ordered = sorted(before)
@@ -89,7 +93,7 @@ def drift(before: Sequence[float], now: Sequence[float]) -> float:
             # Half a player in each band, or an empty one would weigh without end.
             shares.append((count + 0.5) / (len(values) + 0.5 * (len(edges) + 1)))
         total += (shares[1] - shares[0]) * math.log(shares[1] / shares[0])
-    return total
+    return max(0.0, total - len(edges) / len(now))
 
 
 class ValueQuality(BaseModel):

@@ -12,7 +12,7 @@ from learning import churn
 from learning.churn import PAIRS, RIDGE, WEEKS, ChurnModel, labelled, learn_churn
 from learning.churn_features import REASONS, WINDOW, PastDeposit, features
 from learning.differences import NoNumber
-from learning.judging_scores import auc, calibration_error, drift, quality
+from learning.judging_scores import DRIFT_TO_LOOK_AT, DRIFT_TOO_LARGE, auc, calibration_error, drift, quality
 from learning.logistic import LogisticModel, fit_logistic, sigmoid, solve
 from tests.support.examples import examples
 from tests.support.invented_casino import real_log
@@ -91,6 +91,13 @@ class TestJudging:
         bold = [1.0 if chance > 0.5 else 0.0 for chance in chances]
         assert calibration_error(bold, happened) > 0.2
         assert quality(chances, happened).brier < quality(bold, happened).brier
+
+    def test_of_a_hundred_players_chance_alone_is_seldom_told(self) -> None:
+        drawn = random.Random(12)
+        before = sorted(drawn.random() for _ in range(100))
+        nights = [drift(before, drawn.choices(before, k=100)) for _ in range(400)]
+        assert sum(one > DRIFT_TO_LOOK_AT for one in nights) / 400 < 0.05
+        assert max(nights) < DRIFT_TOO_LARGE
 
     def test_players_who_are_others_are_told(self) -> None:
         drawn = random.Random(4)
