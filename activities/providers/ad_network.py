@@ -8,7 +8,7 @@ add who is there, or take out who is not, changes nothing there, so that what is
 Source: Meta, Marketing API, "Customer File Custom Audiences" and "Custom Audience Users".
 """
 
-import hashlib
+import secrets
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Final, Literal
@@ -55,7 +55,8 @@ class CustomAudiences:
     async def _tell(self, method: Literal["POST", "DELETE"], audience: str, lines: Sequence[Line]) -> None:
         data = orjson.dumps({"schema": _SCHEMA, "data": lines})
         session = {
-            "session_id": int.from_bytes(hashlib.sha256(data).digest()[:6]),
+            # One of its own for each request: the same people may join, leave and join again.
+            "session_id": secrets.randbits(48),
             "batch_seq": 1,
             "last_batch_flag": True,
             "estimated_num_total": len(lines),

@@ -1,12 +1,14 @@
 """Audiences at an ad network: people are added and taken out, and what is unsure is to be said again."""
 
+import json
 from collections.abc import AsyncIterator
 from hashlib import sha256
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import httpx
 import pytest
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
 
 from activities.providers.ad_network import AdNetworkUnavailable, CustomAudiences
 from local.stand_ins.ad_network import create_app
@@ -35,6 +37,22 @@ async def test_who_is_added_is_there_once_and_who_is_removed_is_not(http: httpx.
     for _ in range(2):
         await network.remove("12021", [ANNA])
     assert await there(http) == [list(OLEH)]
+
+
+async def test_who_joins_leaves_and_joins_again_is_told_in_a_session_of_its_own_each_time() -> None:
+    app, sessions = FastAPI(), list[str]()
+
+    @app.api_route("/v25.0/12021/users", methods=["POST", "DELETE"])
+    async def users(request: Request) -> dict[str, int]:
+        sessions.append(dict(parse_qsl((await request.body()).decode()))["session"])
+        return {"num_received": 1, "num_invalid_entries": 0}
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as client:
+        network = CustomAudiences(URL, TOKEN, client)
+        await network.add("12021", [ANNA])
+        await network.remove("12021", [ANNA])
+        await network.add("12021", [ANNA])
+    assert len({json.loads(one)["session_id"] for one in sessions}) == 3
 
 
 @pytest.mark.parametrize(
