@@ -113,13 +113,18 @@ async def note_asked(
 async def note_added(
     connection: AsyncConnection, place: ListedAudience, some: Sequence[ListedMember], now: datetime
 ) -> None:
-    """Note that the network has them."""
+    """Note that the network has them, also whom somebody took out meanwhile: those are to be taken out again."""
     await connection.execute(_ADDED, place._asdict() | {"rows": _listed(some), "now": now})
 
 
-async def note_removed(connection: AsyncConnection, place: ListedAudience, some: Sequence[ListedMember]) -> None:
-    """Forget those whom the network has taken out. Who shares an address with one of them is told again."""
-    asked = place._asdict() | {"rows": _listed(some)}
+async def note_removed(
+    connection: AsyncConnection, place: ListedAudience, some: Sequence[ListedMember], claimed_at: datetime
+) -> None:
+    """Forget those whom the network has taken out. Who shares an address with one of them is told again.
+
+    Whom somebody had it add since they were claimed is not forgotten: nobody knows which of the two it heard last.
+    """
+    asked = place._asdict() | {"rows": _listed(some), "claimed_at": claimed_at}
     await connection.execute(_AGAIN, asked)
     await connection.execute(_REMOVED, asked)
 
@@ -216,16 +221,27 @@ _TO_REMOVE: Final = _say(
 _ASKED: Final = _say(
     f"UPDATE audience_members m SET asked_at = :now, due_at = :until FROM {_GIVEN} WHERE {_SAME}"  # noqa: S608
 )
+# Who is not here any more was taken out and forgotten while the network was told to add them.
 _ADDED: Final = _say(
-    f"UPDATE audience_members m SET told_at = :now, attempts = 0 FROM {_GIVEN} WHERE {_SAME} AND m.wanted"  # noqa: S608
-)
+    f"""
+    INSERT INTO audience_members AS m (
+        brand, audience, player_id, email, phone, wanted, checked_at, due_at, asked_at, told_at)
+    SELECT :brand, :audience, player_id, email, phone, false, :now, :now, :now, :now FROM {_GIVEN}
+    ORDER BY player_id, email, phone
+    ON CONFLICT (brand, audience, player_id, email, phone) DO UPDATE
+    SET told_at = CASE WHEN m.wanted THEN excluded.told_at ELSE m.told_at END,
+        asked_at = CASE WHEN m.wanted THEN m.asked_at ELSE excluded.asked_at END, attempts = 0
+    """  # noqa: S608 - our own words
+).bindparams(bindparam("brand", type_=Text), bindparam("audience", type_=Text))
 _AGAIN: Final = _say(
     f"""
     UPDATE audience_members m SET told_at = NULL FROM {_GIVEN}
     WHERE {_OF} AND m.wanted AND (m.email <> '' AND m.email = t.email OR m.phone <> '' AND m.phone = t.phone)
     """  # noqa: S608 - our own words
 )
-_REMOVED: Final = _say(f"DELETE FROM audience_members m USING {_GIVEN} WHERE {_SAME} AND NOT m.wanted")  # noqa: S608
+_REMOVED: Final = _say(
+    f"DELETE FROM audience_members m USING {_GIVEN} WHERE {_SAME} AND NOT m.wanted AND m.asked_at <= :claimed_at"  # noqa: S608
+)
 _FAILED: Final = _say(
     f"""
     UPDATE audience_members m SET attempts = m.attempts + 1,

@@ -123,13 +123,14 @@ class AudiencePush:
     async def _remove(self, target: AudienceTarget) -> int:
         removed = 0
         while True:
+            now = self.clock()
             async with self.database.transaction() as connection:
-                some = await members.to_remove(connection, target.place, MOST, self.clock())
+                some = await members.to_remove(connection, target.place, MOST, now)
             if not some:
                 return removed
             await self._tell(target, some, "removed")
             async with self.database.transaction() as connection:
-                await members.note_removed(connection, target.place, some)
+                await members.note_removed(connection, target.place, some, now)
             removed += len(some)
 
     async def _add(self, target: AudienceTarget) -> int:

@@ -1,6 +1,6 @@
 """An ad network is told who joined an audience and, first, who is out of it; cut off anywhere it comes out the same."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -10,7 +10,7 @@ from typing import Any, Literal
 import httpx
 import pytest
 
-from activities.audience_members import FORGET, FORGOTTEN_AFTER
+from activities.audience_members import FORGET, FORGOTTEN_AFTER, ListedMember, note_added
 from activities.audiences import AT_ONCE, Audience
 from activities.database import Database
 from activities.erasures import ErasureRequest, request_erasure
@@ -43,6 +43,8 @@ class Network(httpx.AsyncBaseTransport):
 
     journal: Journal
     cut: Literal["no", "request", "answer"] = "no"
+    #: What others do before the next request arrives.
+    before: Callable[[], Awaitable[object]] | None = None
     inner: httpx.ASGITransport = field(init=False)
 
     def __post_init__(self) -> None:
@@ -51,6 +53,9 @@ class Network(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if self.cut == "request":
             raise httpx.ConnectError("cut")
+        if (meanwhile := self.before) is not None:
+            self.before = None
+            await meanwhile()
         answer = await self.inner.handle_async_request(request)
         if self.cut == "answer":
             raise httpx.ReadError("cut")
@@ -166,6 +171,44 @@ async def test_an_add_whose_answer_got_lost_is_taken_back_all_the_same(
     await push.go()
     assert await network.there() == []
     assert await rows(database, audience_members) == []
+
+
+async def test_whom_another_pass_took_out_while_they_were_added_is_taken_out_again(
+    database: Database, casino: Casino, network: Network, push: AudiencePush
+) -> None:
+    await join(database, casino, "anna")
+
+    async def meanwhile() -> None:
+        await casino.happens("anna", ExclusionSet, kind="self_exclusion", until=None)
+        assert (await push.go()).removed == 1
+
+    network.before = meanwhile
+    await push.go()
+    casino.clock.later(hours(1))
+    await push.go()
+    assert (await network.there(), await rows(database, audience_members)) == ([], [])
+
+
+async def test_whom_another_pass_added_while_they_were_taken_out_is_not_forgotten(
+    database: Database, casino: Casino, network: Network, push: AudiencePush
+) -> None:
+    await join(database, casino, "anna")
+    await push.go()
+    await casino.happens("anna", ExclusionSet, kind="self_exclusion", until=None)
+
+    async def meanwhile() -> None:
+        """The answer to an add comes late, after they were claimed to be taken out."""
+        late = casino.clock.now + timedelta(seconds=1)
+        async with database.transaction() as connection:
+            await note_added(connection, push.targets[0].place, [ListedMember("anna", hash_of("anna"), "")], late)
+
+    casino.clock.later(timedelta(seconds=30))
+    network.before = meanwhile
+    await push.go()
+    assert len(await rows(database, audience_members)) == 1
+    casino.clock.later(hours(1))
+    await push.go()
+    assert (await network.there(), await rows(database, audience_members)) == ([], [])
 
 
 async def test_another_address_goes_in_the_place_of_the_old_one(
