@@ -28,8 +28,9 @@ from workflows.source.journey_loading import Registry
 
 logger = logging.getLogger(__name__)
 
-TOLD: Final = Counter("journeys_audience_changes_total", "People an ad network was told of.", ["audience", "what"])
-WAITING: Final = Gauge("journeys_audience_waiting", "People an ad network is yet to be told of.", ["audience"])
+_WHICH: Final = ["brand", "audience"]
+TOLD: Final = Counter("journeys_audience_changes_total", "People an ad network was told of.", [*_WHICH, "what"])
+WAITING: Final = Gauge("journeys_audience_waiting", "People an ad network is yet to be told of.", _WHICH)
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,11 @@ class AudienceTarget:
     def place(self) -> members.ListedAudience:
         """Under which its members are kept."""
         return members.ListedAudience(self.audience.brand, self.name)
+
+    @property
+    def title(self) -> str:
+        """What people read: another brand may have an audience of the same name."""
+        return "/".join(self.place)
 
 
 class AudiencePush:
@@ -80,19 +86,19 @@ class AudiencePush:
             await self._compare(target)
             await self._try(target, pushed, adds=True)
             async with self.database.reading() as connection:
-                WAITING.labels(target.name).set(await members.waiting(connection, target.place))
+                WAITING.labels(*target.place).set(await members.waiting(connection, target.place))
         return pushed
 
     async def _try(self, target: AudienceTarget, pushed: Pushed, *, adds: bool) -> None:
-        if target.name in pushed.failed:
+        if target.title in pushed.failed:
             return
         try:
             pushed.removed += await self._remove(target)
             if adds:
                 pushed.added += await self._add(target)
         except AdNetworkUnavailable as error:
-            pushed.failed.append(target.name)
-            logger.warning("The audience %s waits: %s", target.name, error)
+            pushed.failed.append(target.title)
+            logger.warning("The audience %s waits: %s", target.title, error)
 
     async def _compare(self, target: AudienceTarget) -> None:
         """Look at who belongs into the audience, page by page, each remembered."""
@@ -164,7 +170,7 @@ class AudiencePush:
             async with self.database.transaction() as connection:
                 await members.note_failed(connection, target.place, some, self.clock())
             raise
-        TOLD.labels(target.name, what).inc(len(some))
+        TOLD.labels(*target.place, what).inc(len(some))
 
 
 def audience_push(

@@ -45,13 +45,15 @@ class Network(httpx.AsyncBaseTransport):
     cut: Literal["no", "request", "answer"] = "no"
     #: What others do before the next request arrives.
     before: Callable[[], Awaitable[object]] | None = None
+    #: Audiences that it does not know.
+    unknown: frozenset[str] = frozenset()
     inner: httpx.ASGITransport = field(init=False)
 
     def __post_init__(self) -> None:
         self.inner = httpx.ASGITransport(create_app(self.journal, "a-token"))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        if self.cut == "request":
+        if self.cut == "request" or self.unknown.intersection(request.url.path.split("/")):
             raise httpx.ConnectError("cut")
         if (meanwhile := self.before) is not None:
             self.before = None
@@ -147,7 +149,7 @@ async def test_who_says_no_while_the_network_is_away_is_never_told(
 ) -> None:
     await join(database, casino, "anna", "oleh")
     network.cut = "request"
-    assert (await push.go()).failed == ["best"]
+    assert (await push.go()).failed == [f"{BRAND}/best"]
     network.cut = "no"
     casino.clock.later(hours(1))
     await say_no(casino, "anna")
@@ -165,7 +167,7 @@ async def test_an_add_whose_answer_got_lost_is_taken_back_all_the_same(
     await push.go()
     assert await network.there() == [hash_of("anna")]
     await casino.happens("anna", ExclusionSet, kind="self_exclusion", until=None)
-    assert (await push.go()).failed == ["best"]
+    assert (await push.go()).failed == [f"{BRAND}/best"]
     network.cut = "no"
     casino.clock.later(hours(1))
     await push.go()
@@ -209,6 +211,19 @@ async def test_whom_another_pass_added_while_they_were_taken_out_is_not_forgotte
     casino.clock.later(hours(1))
     await push.go()
     assert (await network.there(), await rows(database, audience_members)) == ([], [])
+
+
+async def test_an_audience_of_another_brand_waits_for_none_of_the_same_name(
+    database: Database, casino: Casino, network: Network, push: AudiencePush
+) -> None:
+    await join(database, casino, "anna")
+    elsewhere = AudienceTarget("best", Audience("elsewhere", "seed", TOP_DECILE, "meta"), "404")
+    async with database.transaction() as connection:
+        gone = [ListedMember("oleh", hash_of("oleh"), "")]
+        await note_added(connection, elsewhere.place, gone, casino.clock.now)
+    push.targets, network.unknown = [elsewhere, *push.targets], frozenset({"404"})
+    told = await push.go()
+    assert (told.failed, told.added) == (["elsewhere/best"], 1)
 
 
 async def test_another_address_goes_in_the_place_of_the_old_one(
