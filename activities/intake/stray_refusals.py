@@ -46,6 +46,7 @@ async def hold(connection: AsyncConnection, digests: IdentityDigests, refusal: S
     kind = CHANNELS[refusal.channel].address_field
     if kind is None or not digests.is_ready:
         return
+    await connection.execute(_BE_PATIENT)
     for digest in digests.of({kind: refusal.address}).values():
         await connection.execute(_LOCK, {"lot": _lot(digest)})
         await connection.execute(_HOLD, {"digest": digest, "channel": refusal.channel, "at": now})
@@ -118,6 +119,8 @@ def _lot(digest: str) -> int:
     return int(digest[:8], 16) % _LOTS
 
 
+# A large batch of registrations may hold a lot for a while, and who sent the No does not send it again.
+_BE_PATIENT: Final = text("SET LOCAL lock_timeout = '5s'")
 _LOCK: Final = text("SELECT pg_advisory_xact_lock(hashtext('stray_refusals'), CAST(:lot AS integer))")
 _LOCK_SHARED: Final = text(
     "SELECT pg_advisory_xact_lock_shared(hashtext('stray_refusals'), lot) FROM unnest(CAST(:lots AS integer[])) t (lot)"

@@ -294,6 +294,26 @@ async def test_who_registers_while_their_number_says_no_waits_for_it(api: Api) -
     assert await allows(api, "anna") is False
 
 
+async def test_a_stop_waits_for_a_large_batch_of_registrations(api: Api) -> None:
+    number, engine = number_of(api), api.engine
+    await api.key("players:read")
+    lots = "SELECT pg_advisory_xact_lock_shared(hashtext('stray_refusals'), lot) FROM generate_series(0, 63) t (lot)"
+    waiting = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory' "
+        "AND clock_timestamp() - query_start > interval '0.7 seconds'"
+    )
+
+    async def waits_for_long() -> bool:
+        async with engine.database.reading() as connection:
+            return bool((await connection.execute(sa.text(waiting))).scalar_one())
+
+    async with asyncio.TaskGroup() as beside, engine.database.transaction() as batch:
+        await batch.execute(sa.text(lots))
+        stop = beside.create_task(texts_us(api, number, "STOP"))
+        await eventually(waits_for_long)
+    assert stop.result().status_code == 200
+
+
 async def test_what_is_held_for_an_address_goes_with_the_player_who_has_it(api: Api) -> None:
     number = number_of(api)
     await with_numbers(api, anna=number)
