@@ -61,9 +61,10 @@ async def let_go(connection: AsyncConnection, brand: str, players: PlayersWithDe
     moved: list[JsonObject] = []
     told: list[tuple[str, Event]] = []
     for row in (await connection.execute(_OWNERS, {"brand": brand, "devices": [*gained]})).all():
-        claims = [*gained[row.device], _Claim(row.player_id, micros(row.since))]
+        kept = _Claim(row.player_id, micros(row.since))
+        claims = [*gained[row.device], kept]
         winner = max(claims, key=lambda one: one.at)
-        if winner is not claims[-1]:
+        if (winner.player_id, winner.at) != (kept.player_id, kept.at):
             moved.append({"device": row.device, "player_id": winner.player_id, "since": instant(winner.at)})
         for loser in sorted({one.player_id for one in claims} - {winner.player_id}):
             if loser not in players.states:
