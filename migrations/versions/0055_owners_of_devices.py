@@ -32,6 +32,14 @@ def upgrade() -> None:
         SELECT brand, device, player_id, to_timestamp(told / 1000000.0) FROM devices_before WHERE place = 1
         """
     )
+    # In the order in which everybody locks players, so that no batch and this wait for each other.
+    op.execute(
+        """
+        SELECT FROM players p WHERE EXISTS (
+            SELECT FROM devices_before d WHERE d.brand = p.brand AND d.player_id = p.id AND d.place > 1
+        ) ORDER BY brand, id FOR UPDATE
+        """
+    )
     op.execute(
         """
         UPDATE players SET profile = profile - lost.devices
