@@ -216,16 +216,19 @@ class TournamentClosing:
     async def _pay(self, row: TournamentRow, ids: Sequence[str]) -> None:
         """Pay players in one transaction, after registers were asked about those of them whose law wants it.
 
-        Raises RegisterUnavailable, to be tried again, as long as a prize waits for a register.
+        Raises RegisterUnavailable, to be tried again, as long as a prize waits for a register. Of whom the answer grew
+        old while others were asked about, that one is still owed and paid with the next page.
         """
         try:
             await self._pay_now(row, ids)
         except AskFirst as first:
             waits = self.clock() < row.cut_at + REGISTER_PATIENCE
             await self.registers.ask_about(row.brand, first.players, insist=waits)
-            await self._pay_now(row, ids, asked=True)
+            await self._pay_now(row, ids, asked=True, waits=waits)
 
-    async def _pay_now(self, row: TournamentRow, ids: Sequence[str], *, asked: bool = False) -> None:
+    async def _pay_now(
+        self, row: TournamentRow, ids: Sequence[str], *, asked: bool = False, waits: bool = True
+    ) -> None:
         now = self.clock()
         async with (
             self.database.transaction() as connection,
@@ -236,7 +239,7 @@ class TournamentClosing:
             known = await gate_facts.of_locked(
                 connection, row.brand, players.states, now, policies=self.policies, said=said
             )
-            page = _Page(row, self.policies, self.registers, now)
+            page = _Page(row, self.policies, self.registers, now, waits=waits)
             for player_id, (one, has_place) in sorted(due.items(), key=lambda pair: pair[1][0].place):
                 page.decide(players, player_id, one, known.get(player_id), has_place=has_place)
             if page.to_ask and not asked:
@@ -272,7 +275,11 @@ async def _closing(connection: AsyncConnection, board: int) -> TournamentRow | N
 class _Page:
     """What becomes of a page of prizes, decided player by player."""
 
-    def __init__(self, row: TournamentRow, policies: PolicyBook, registers: Registers, now: datetime) -> None:
+    def __init__(
+        self, row: TournamentRow, policies: PolicyBook, registers: Registers, now: datetime, *, waits: bool
+    ) -> None:
+        #: Whether who must be asked about is left for later; else they go without.
+        self.waits = waits
         self.row = row
         self.policies = policies
         self.registers = registers
@@ -296,6 +303,8 @@ class _Page:
         about = place_effect(self.row.brand, player_id, self.row.instance, due.place)
         request = self._money(about, due)
         decision = self._gate(about, due, known, request)
+        if self.waits and player_id in self.to_ask:
+            return
         if isinstance(decision, Refusal):
             self.outcomes[player_id] = f"withheld:{decision.reason}"
             return
@@ -331,6 +340,8 @@ class _Page:
             decision = may_grant(known.facts, asked, known.policy, self.now)
             if wanted := self.registers.wanted([decision], known.facts, known.policy, self.now):
                 self.to_ask[about.player_id] = ToAsk(known.profile, wanted)
+                if self.waits:
+                    return decision
         self.decided.append((about, gate_decisions.Decided(about.key, asked.kind, decision)))
         return decision
 

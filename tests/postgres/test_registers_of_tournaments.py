@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -65,6 +65,13 @@ async def test_prizes_wait_an_hour_for_the_register_and_are_then_withheld(race: 
     race.register.is_away = False
     assert await race.house.engine.tournament_closing.pay_page(race.board)
     assert [await race.house.points_of(one) for one in race.players] == [100, 100, 500]
+
+
+async def test_whose_answer_grew_old_while_others_were_asked_about_is_asked_about_again(race: Race) -> None:
+    race.register.meanwhile = lambda: race.house.casino.clock.later(timedelta(seconds=40))
+    await race.house.closes(race.board)
+    assert [await race.house.points_of(one) for one in race.players] == [100, 100, 500]
+    assert await race.outcomes() == ["paid"] * 3
 
 
 async def test_after_an_hour_without_its_word_prizes_are_withheld(race: Race) -> None:

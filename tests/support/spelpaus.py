@@ -1,5 +1,6 @@
 """A national register in the test's own process."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sqlalchemy import text
@@ -25,6 +26,8 @@ class Spelpaus:
     listed: set[str] = field(default_factory=set)
     is_away: bool = False
     asked: list[str] = field(default_factory=list)
+    #: What comes to pass before its answer is heard.
+    meanwhile: Callable[[], object] = lambda: None
 
     async def lists(self, subject: RegisterSubject) -> bool:
         self.asked.append(subject.player_id)
@@ -34,4 +37,5 @@ class Spelpaus:
                 await connection.execute(text(held), mine)
         if self.is_away:
             raise RegisterUnavailable("The register spelpaus did not answer.")
+        self.meanwhile()
         return subject.player_id in self.listed
