@@ -7,7 +7,7 @@ Registers are asked outside of any transaction.
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
@@ -128,6 +128,18 @@ class Registers:
     def said_in(self, brand: str) -> Callable[[str], Mapping[str, RegisterAnswer]]:
         """What registers said lately of each player of a brand, by name."""
         return lambda player_id: self.known(_About(brand, player_id))
+
+    def said_since(self, brand: str, begun: datetime, now: datetime) -> Callable[[str], Mapping[str, RegisterAnswer]]:
+        """The same, with what was said since `begun` as if it were said now.
+
+        For what only chooses: whoever gives something by it asks once more.
+        """
+
+        def said(player_id: str) -> Mapping[str, RegisterAnswer]:
+            answers = self.known(_About(brand, player_id))
+            return {name: replace(one, at=now) if one.at >= begun else one for name, one in answers.items()}
+
+        return said
 
     def presumed(self, now: datetime) -> Mapping[str, RegisterAnswer]:
         """What is taken for their answers before they are asked: that none of those that we can ask lists a player."""

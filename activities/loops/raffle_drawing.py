@@ -138,16 +138,20 @@ class RaffleDrawing:
                 terms = await raffle_draws.keep_terms(connection, draw, RaffleTerms.of(declared, draw.period))
         if terms is None or now < terms.draws_at + SETTLING:
             return False
-        asked_about = set[str]()
+        asked_about, begun = set[str](), now
         while True:
             try:
-                return await self._draw_now(draw, terms, asked_about, self.clock())
+                return await self._draw_now(draw, terms, asked_about, begun, self.clock())
             except AskFirst as first:
                 asked_about |= first.players.keys()
                 await self.registers.ask_about(draw.brand, first.players, insist=_waits(terms, self.clock()))
 
-    async def _draw_now(self, draw: OpenDraw, terms: RaffleTerms, asked_about: Collection[str], now: datetime) -> bool:
+    async def _draw_now(
+        self, draw: OpenDraw, terms: RaffleTerms, asked_about: Collection[str], begun: datetime, now: datetime
+    ) -> bool:
         """Draw in one transaction; False where it is made. Raises `AskFirst`, with nothing written.
+
+        What registers said since the drawing has `begun` counts for all of it, however many are drawn and asked about.
 
         Who was drawn before and `asked_about` takes part, also where a register has excluded them since: they are drawn
         again and passed over, and the record says so.
@@ -166,7 +170,7 @@ class RaffleDrawing:
                 new = {one.bundle.holder for one in drawn.won} - judged
                 if not new:
                     break
-                passed_over |= await self._passed_over(connection, draw.brand, new, terms, asked_about, now)
+                passed_over |= await self._passed_over(connection, draw.brand, new, terms, asked_about, begun, now)
                 judged |= new
             await raffle_draws.keep_drawn(connection, draw, terms, bundles, drawn, now)
         return True
@@ -188,11 +192,13 @@ class RaffleDrawing:
         drawn: Collection[str],
         terms: RaffleTerms,
         asked_about: Collection[str],
+        begun: datetime,
         now: datetime,
     ) -> set[str]:
         """Who was drawn and may not have a prize. Raises `AskFirst` where a register must be asked first."""
         asked, found, to_ask = _asked(terms), set[str](), dict[str, ToAsk]()
-        async for player_id, known in self._receivers(connection, brand, drawn, now, self.registers.said_in(brand)):
+        said = self.registers.said_since(brand, begun, now)
+        async for player_id, known in self._receivers(connection, brand, drawn, now, said):
             _, decision = self._decide(brand, known, asked, now)
             wanted = self._wanted(known, decision, now)
             if known is not None and wanted and (_waits(terms, now) or player_id not in asked_about):

@@ -103,6 +103,16 @@ async def test_who_is_listed_is_passed_over_and_the_next_is_drawn(draw: Draw) ->
     assert proof["own_name"] in passed, "who was passed over finds themselves in the record"
 
 
+async def test_answers_that_grow_old_while_others_are_asked_about_count_for_the_draw(draw: Draw) -> None:
+    draw.register.listed.add(draw.order[0])
+    # Of three that are drawn the first answer is older than a policy lets it grow when the last one comes.
+    draw.register.meanwhile = lambda: draw.later(timedelta(seconds=40))
+    assert await draw.drawing.draw_once() == 1
+    assert len(draw.register.asked) == len({*draw.register.asked}) > 3
+    assert len(await draw.winners()) == 3
+    assert len((await draw.record())["passed_over"]) == 1
+
+
 async def test_a_draw_waits_for_the_register_and_then_passes_over_whom_it_says_nothing_of(draw: Draw) -> None:
     draw.register.is_away = True
     assert await draw.drawing.draw_once() == 0
