@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from sqlalchemy import Text, bindparam, text
+from sqlalchemy import Interval, Text, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import SQLAlchemyError
 
 from activities.database import Database
+from workflows.channels import CHANNELS, POPUP
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +84,7 @@ class PlayerWatch:
             return
         asked = {"brands": [brand for brand, _ in whose], "ids": [player_id for _, player_id in whose]}
         async with self.database.reading() as connection:
-            rows = (await connection.execute(_VERSIONS, asked)).all()
+            rows = (await connection.execute(_VERSIONS, asked | {"shown_for": CHANNELS[POPUP].shown_for})).all()
         for row in rows:
             one = self._watched.get((row.brand, row.id))
             if one is not None and one.version != row.version:
@@ -97,8 +98,10 @@ _VERSIONS: Final = text(
     """
     SELECT p.brand, p.id, concat_ws(' ', p.xmin::text, (
         SELECT concat_ws(' ', count(*), max(m.created_at), max(m.opened_at), max(m.clicked_at)) FROM messages m
-        WHERE m.brand = p.brand AND m.player_id = p.id AND m.created_at > now() - interval '10 minutes'
+        WHERE m.brand = p.brand AND m.player_id = p.id AND m.created_at > now() - :shown_for
           AND m.channel = 'popup' AND m.status = 'sent')) AS version
     FROM players p JOIN unnest(:brands, :ids) AS w (brand, id) ON p.brand = w.brand AND p.id = w.id
     """
-).bindparams(bindparam("brands", type_=ARRAY(Text)), bindparam("ids", type_=ARRAY(Text)))
+).bindparams(
+    bindparam("brands", type_=ARRAY(Text)), bindparam("ids", type_=ARRAY(Text)), bindparam("shown_for", type_=Interval)
+)
