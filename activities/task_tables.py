@@ -58,6 +58,15 @@ tasks = Table(
     UniqueConstraint("run_id", "step"),
     Index("ix_tasks_inbox", "brand", "state", "team", "due_at"),
     Index("ix_tasks_player", "brand", "player_id", "created_at"),
+    # What waits, in the order of an inbox, with all that its tabs are chosen and counted by.
+    Index(
+        "ix_tasks_waiting",
+        "brand",
+        "due_at",
+        "id",
+        postgresql_include=["state", "team", "assignee", "follow_up_at", "priority"],
+        postgresql_where=text("state IN ('open', 'claimed')"),
+    ),
     Index("ix_tasks_tell", "tell_at", postgresql_where=text("tell_at IS NOT NULL AND state IN ('open', 'claimed')")),
 )
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import and_, func, or_, select
 
 from activities.tables import tasks
-from activities.tasks import OPEN_STATES
+from activities.tasks import OPEN_STATES, in_states
 from api.dependencies import EngineOf
 from api.pagination import Filter
 from api.permissions import Key, needs
@@ -57,7 +57,7 @@ async def count_tasks(
         "later": and_(either, tasks.c.follow_up_at > now),
     }
     counted = select(*(func.count().filter(which).label(name) for name, which in wanted.items())).where(
-        tasks.c.brand == key.brand, tasks.c.state.in_(OPEN_STATES)
+        tasks.c.brand == key.brand, in_states(*OPEN_STATES)
     )
     async with engine.database.reading() as connection:
         row = (await connection.execute(counted)).one()

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.tables import task_history, tasks
 from activities.task_rows import TaskRow
-from activities.tasks import find
+from activities.tasks import find, in_states
 from api.dependencies import EngineOf
 from api.pagination import Filter, Page, PageQuery, where_given
 from api.permissions import Key, needs
@@ -217,7 +217,7 @@ def etag(version: int) -> str:
 
 def _listed(brand: str, query: TaskQuery, now: datetime) -> Select[Any]:
     chosen = where_given(
-        select(tasks).where(tasks.c.brand == brand, tasks.c.state.in_(query.state)),
+        select(tasks.c.id).where(tasks.c.brand == brand, in_states(*query.state)),
         (tasks.c.skill, query.skill),
         (tasks.c.player_id, query.player),
         (tasks.c.journey, query.journey),
@@ -240,7 +240,10 @@ def _listed(brand: str, query: TaskQuery, now: datetime) -> Select[Any]:
     after = query.after(brand, *kinds)
     if after is not None:
         chosen = chosen.where(tuple_(*order) > tuple_(*map(literal, after)))
-    return chosen.order_by(*order).limit(query.size + 1)
+    # Only of those on the page is the whole row read, and of that what a list shows.
+    page = chosen.order_by(*order).limit(query.size + 1).subquery()
+    columns = [column for column in tasks.c if column.name in TaskSummary.model_fields]
+    return select(*columns).join(page, page.c.id == tasks.c.id).order_by(*order)
 
 
 def _sort_keys(row: Row[Any], query: TaskQuery) -> tuple[Any, ...]:

@@ -1,8 +1,11 @@
-"""How often a page asks Postgres: as often for many rows as for one."""
+"""How often a page asks Postgres, as often for many rows as for one; and what an inbox reads for it."""
 
+import re
 from datetime import UTC, datetime
+from itertools import count
 
 import pytest
+from sqlalchemy import text
 
 from activities.player_hosts import set_host
 from tests.support.console import Console, Desk, counting
@@ -42,3 +45,28 @@ async def test_a_page_asks_as_often_for_many_rows_as_for_one(console: Console, p
             assert (await desk.get(address)).status_code == 200
         times.append(len(asked))
     assert times[0] == times[1] <= MOST[page]
+
+
+def for_any_values(statement: str) -> str:
+    """A statement with numbers where its values belong."""
+    numbers = count(1)
+    return re.sub(r"%\(\w+\)s", lambda _: f"${next(numbers)}", statement)
+
+
+@pytest.mark.parametrize("tab", ["mine", "team", "unclaimed", "overdue", "later"])
+async def test_an_inbox_counts_and_chooses_in_an_index_alone_whatever_values_a_plan_is_kept_for(
+    console: Console, tab: str
+) -> None:
+    desk = await console.desk("head")
+    await host(console, desk, 0)
+    with counting(console) as asked:
+        assert (await desk.get(f"/console/{console.api.brand}/inbox?tab={tab}")).status_code == 200
+    of_tasks = [one for one in asked if "FROM tasks" in one]
+    assert len(of_tasks) == 2, "The counts and the list."
+    async with console.api.engine.database.transaction() as connection:
+        # One row is quickest read anyhow; the question is what can be done for many.
+        for other in ("seqscan", "bitmapscan", "indexscan"):
+            await connection.execute(text(f"SET LOCAL enable_{other} = off"))
+        for statement in of_tasks:
+            plan = await connection.exec_driver_sql(f"EXPLAIN (GENERIC_PLAN) {for_any_values(statement)}")
+            assert "Index Only Scan using ix_tasks_waiting" in "\n".join(plan.scalars())
