@@ -3,6 +3,7 @@
 from sqlalchemy import (
     BigInteger,
     Column,
+    ColumnElement,
     DateTime,
     ForeignKey,
     Identity,
@@ -12,6 +13,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    bindparam,
     func,
     text,
 )
@@ -121,3 +123,11 @@ notices = Table(
     Index("ix_notices_due", "due_at", postgresql_where=text("state = 'pending'")),
     Index("ix_notices_created_at", "created_at"),
 )
+
+
+def in_states(*states: str) -> ColumnElement[bool]:
+    """Tasks that are in one of these states.
+
+    The states stand in the statement itself: a plan that is kept for any values could not use `ix_tasks_waiting`.
+    """
+    return tasks.c.state.in_(bindparam("states", states, expanding=True, literal_execute=True))

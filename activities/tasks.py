@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Final, Protocol
 
 import orjson
-from sqlalchemy import ColumnElement, Select, bindparam, func, select, text, update
+from sqlalchemy import ColumnElement, Select, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -31,14 +31,6 @@ from workflows.task_kinds import BY_HAND
 from workflows.task_notices import Occasion, given_to
 
 OPEN_STATES: Final = ("open", "claimed")
-
-
-def in_states(*states: str) -> ColumnElement[bool]:
-    """Tasks that are in one of these states.
-
-    The states stand in the statement itself: a plan that is kept for any values could not use `ix_tasks_waiting`.
-    """
-    return tasks.c.state.in_(bindparam("states", states, expanding=True, literal_execute=True))
 
 
 class LockedRuns(Protocol):

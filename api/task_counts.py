@@ -7,7 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import and_, func, or_, select
 
 from activities.tables import tasks
-from activities.tasks import OPEN_STATES, in_states
+from activities.task_tables import in_states
+from activities.tasks import OPEN_STATES
 from api.dependencies import EngineOf
 from api.pagination import Filter
 from api.permissions import Key, needs

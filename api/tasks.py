@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.tables import task_history, tasks
 from activities.task_rows import TaskRow
-from activities.tasks import find, in_states
+from activities.task_tables import in_states
+from activities.tasks import find
 from api.dependencies import EngineOf
 from api.pagination import Filter, Page, PageQuery, where_given
 from api.permissions import Key, needs
