@@ -258,6 +258,11 @@ _ORDER: Final = (
 )
 _WHAT: Final = (
     GateRule(
+        id="loyalty-opt-out",
+        says="No points, missions, tickets, tiers and turns of wheels go to who opted out of loyalty.",
+        about=_REWARDS,
+    ),
+    GateRule(
         id="wager-cap",
         says="Wagering stays within the ceiling, reckoned on the bonus alone even where its terms reckon it on bonus "
         "and deposit: ten times in Great Britain.",
@@ -296,11 +301,6 @@ _WHAT: Final = (
         about=_REWARDS,
         sources=(_NL,),
         numbers=("bonus_in_play",),
-    ),
-    GateRule(
-        id="loyalty-opt-out",
-        says="No points, missions, tickets, tiers and turns of wheels go to who opted out of loyalty.",
-        about=_REWARDS,
     ),
     GateRule(
         id="banned-reward",
