@@ -109,6 +109,9 @@ async def test_everything_a_run_leaves_in_temporal_is_encoded_and_all_of_us_read
     assert len(found) >= 4  # what it was started with, its summary, an effect and what came of it
     assert {one["metadata"]["encoding"] for one in found} == {b64encode(ENCODING).decode()}
     checked = await asyncio.to_thread(CliRunner().invoke, app, ["check", "asking", "--from-temporal"])
+    if isinstance(checked.exception, SystemError):
+        # CPython 3.11 reads source in one thread at a time only, and pytest reads what the sandbox imports in another.
+        checked = await asyncio.to_thread(CliRunner().invoke, app, ["check", "asking", "--from-temporal"])
     assert "1 run in flight" in checked.output
     assert "in flight would" not in checked.output
     await encoded.client.get_workflow_handle(run_id).terminate()
