@@ -16,8 +16,8 @@ _SMALLEST_STEP: Final = 1e-7
 _SUREST: Final = 1e-6
 
 
-class LogisticModel(BaseModel):
-    """A fitted model: of each feature, its logarithm's mean and spread, and its weight."""
+class LogLinearModel(BaseModel):
+    """What a fitted model is made of: of each feature, its logarithm's mean and spread, and its weight."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -30,16 +30,24 @@ class LogisticModel(BaseModel):
     intercept: float
 
     def parts(self, values: Mapping[str, float]) -> dict[str, float]:
-        """What each feature adds to the log odds against an average player."""
+        """What each feature adds to the logarithm of the odds or of the amount, against an average player."""
         known = terms(values, self.pairs)
         return {
             name: weight * (known[name] - mean) / spread
             for name, mean, spread, weight in zip(self.features, self.means, self.spreads, self.weights, strict=True)
         }
 
+    def logarithm(self, values: Mapping[str, float]) -> float:
+        """All of them together, with what an average player has."""
+        return self.intercept + math.fsum(self.parts(values).values())
+
+
+class LogisticModel(LogLinearModel):
+    """A fitted model of a chance."""
+
     def chance(self, values: Mapping[str, float]) -> float:
         """The chance that it happens, from 0 to 1."""
-        return sigmoid(self.intercept + math.fsum(self.parts(values).values()))
+        return sigmoid(self.logarithm(values))
 
 
 def sigmoid(log_odds: float) -> float:

@@ -8,9 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict
-
-from learning.logistic import scaled_terms, solve, terms
+from learning.logistic import LogLinearModel, scaled_terms, solve
 
 _MOST_STEPS: Final = 40
 _SMALLEST_STEP: Final = 1e-7
@@ -20,32 +18,15 @@ _LONGEST_STEP: Final = 1.0
 _LEAST, _MOST = -14.0, 9.0
 
 
-class PoissonModel(BaseModel):
-    """A fitted model: of each feature, its logarithm's mean and spread, and its weight."""
+class PoissonModel(LogLinearModel):
+    """A fitted model of an amount."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    #: Pairs of features whose logarithms are multiplied are features too; one paired with itself is squared.
-    pairs: list[tuple[str, str]] = []
-    features: list[str]
-    means: list[float]
-    spreads: list[float]
-    weights: list[float]
-    intercept: float
     #: The mean of what was learned; what is expected is told in it.
     unit: float
 
-    def parts(self, values: Mapping[str, float]) -> dict[str, float]:
-        """What each feature adds to the logarithm of what is expected, against an average row."""
-        known = terms(values, self.pairs)
-        return {
-            name: weight * (known[name] - mean) / spread
-            for name, mean, spread, weight in zip(self.features, self.means, self.spreads, self.weights, strict=True)
-        }
-
     def expected(self, values: Mapping[str, float]) -> float:
         """How much is to be expected; above zero."""
-        return self.unit * math.exp(_bounded(self.intercept + math.fsum(self.parts(values).values())))
+        return self.unit * math.exp(_bounded(self.logarithm(values)))
 
 
 def fit_poisson(
