@@ -357,11 +357,11 @@ class Matched(BaseModel):
 
 
 class ReadValue(EffectInput):
-    """Ask for what a measure says about the player at this moment."""
+    """Ask for what a measure says about the player at this moment, or in the period of it that ended last."""
 
     measure: str
-    #: Of a measure per day, week or month: in the period that ended last.
     previous: bool = False
+    to_protect: bool = False  # then an objection to profiling does not end it
 
 
 class ValueRead(BaseModel):

@@ -102,6 +102,15 @@ class KnownPlayer:
         return self._run.facts.consents
 
     @property
+    def objects_to_profiling(self) -> bool:
+        """Whether the player objected to being profiled: a No to the channel `profiling`; no word is none.
+
+        Marketing is refused to them by itself, and nothing is known of what is usual for them. What else goes by how
+        they behave, such as a call, asks here.
+        """
+        return self._run.facts.objects_to_profiling
+
+    @property
     def kyc(self) -> str | None:
         """What the check of who the player is came to: `submitted`, `approved`, `rejected`, …; None before one."""
         return self._run.facts.kyc
@@ -144,16 +153,19 @@ class KnownPlayer:
         read = await self._read("usual", measure, previous=False)
         return Usual(median=read.value, p95=read.p95, deviation=read.deviation, values=read.values)
 
-    async def changed(self, measure: Measure) -> Change:
+    async def changed(self, measure: Measure, *, to_protect: bool = False) -> Change:
         """Whether the player plays in another way than before, by `week_days(...)`, `choices(...)` or `level(...)`.
 
         The last four weeks that are over are held against the eight before. `if change:` something changed; `change.to`
         says to what (`weekend`, `weekdays`, `higher`, `lower`, what is chosen now), `change.why` is a sentence for
         people.
+
+        Of a player who objected to being profiled nothing is known, except where it is asked `to_protect` them: then
+        what follows may be a look by a person trained for it, and never anything that sells.
         """
         if not measure.is_pattern:
             raise ValueError(f"{measure.words} is no pattern; use week_days(...), choices(...) or level(...).")
-        read = await self._read("changed", measure, previous=False)
+        read = await self._read("changed", measure, previous=False, to_protect=to_protect)
         return Change(known=read.known, to=read.to, why=read.why)
 
     async def score(self, name: ScoreName) -> PlayerScore:
@@ -186,7 +198,8 @@ class KnownPlayer:
         passed_over = ArmAssigned(arm=CONTROL, chance=1.0, why=MOVED_PAST)
         return (await run.once(ASSIGN, asking, passed_over)).arm
 
-    async def _read(self, verb: str, measure: Measure, *, previous: bool) -> ValueRead:
+    async def _read(self, verb: str, measure: Measure, *, previous: bool, to_protect: bool = False) -> ValueRead:
         run = self._run
-        reading = ReadValue(**run.common(run.step(f"{verb}:{measure.key}")), measure=measure.key, previous=previous)
+        asked = run.common(run.step(f"{verb}:{measure.key}"))
+        reading = ReadValue(**asked, measure=measure.key, previous=previous, to_protect=to_protect)
         return await run.once(READ_VALUE, reading, ValueRead(value=0))

@@ -444,11 +444,14 @@ class Player(LoyaltyVerbs, WaitingPlayer):
 
         `of` is a sum of the player's own money, such as `player.mean_deposit_minor`. It is never more than the band and
         the ceiling and never less than the floor, which are declared by currency and may be by tier. Where nothing
-        round is within them, or the currency is not known, there is no offer, and the story says why.
+        round is within them, or the currency is not known, there is no offer, and the story says why. Nor is there one
+        made to fit a player who objected to being profiled.
         """
         if not 0 < least <= most:
             raise ValueError(f"player.fit({least}, {most}) needs two percentages, the smaller one first.")
         facts = self._run.facts
+        if facts.objects_to_profiling:
+            return self._size("fit", Fitted(None, "objects_to_profiling"))
         return self._size("fit", sizing.fitted((least, most), of, facts.wallet, self.tier, floor, ceiling))
 
     def _size(self, name: str, fitted: Fitted) -> int | None:

@@ -38,6 +38,8 @@ class PlayerFacts(BaseModel):
     usual_hours: list[int] = Field(default_factory=list)
     #: Channels, and `channel/product`, on which the player agreed to be written to.
     consents: list[str] = Field(default_factory=list)
+    #: Whether they objected to being profiled; then nothing here is made of how they behave.
+    objects_to_profiling: bool = False
     #: What the check of who the player is came to, as last told: `submitted`, `approved`, `rejected`, …
     kyc: str | None = None
     #: Until when the player has to have passed it.

@@ -7,7 +7,7 @@ from typing import Final
 from workflows.events import DepositApproved, ScoreChanged
 from workflows.local_time import DAY, days
 from workflows.player_facts import ScoreName, ScoreRead
-from workflows.player_state.consents import said
+from workflows.player_state.profiling import objects_to_profiling
 from workflows.player_state.projection import PlayerProjection
 from workflows.rules.measures import Measure, total
 
@@ -74,18 +74,14 @@ def is_over(told: ScoreChanged) -> bool:
     return told.event_source == SOURCE and told.model == 0
 
 
-def _objected(player: PlayerProjection | None) -> bool:
-    consents = {} if player is None else player.consents
-    return said({key: given for key, (given, _) in consents.items()}, "profiling") is False
-
-
 def read_score(score: str, told: ScoreChanged | None, player: PlayerProjection | None, now: datetime) -> ScoreRead:
     """The score as it was told last; an estimate by silence alone where none was, it is over, or too long ago.
 
     Who objected to being profiled is not scored from that moment on, whatever was told before. A score of the
     operator's own that nobody told is estimated as `churn` is.
     """
-    if told is not None and not _objected(player) and not is_over(told) and now - told.occurred_at <= BELIEVED_FOR:
+    objects = player is not None and objects_to_profiling(player)
+    if told is not None and not objects and not is_over(told) and now - told.occurred_at <= BELIEVED_FOR:
         return ScoreRead(percent=told.to_percent, why=told.why, as_of=told.occurred_at)
     last = None if player is None else player.last.get(DepositApproved.type)
     if last is None:

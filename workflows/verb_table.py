@@ -41,6 +41,7 @@ _SIZES: Final = {
     "no_currency": "no offer, for the currency of the wallet is not known",
     "no_amount": "no offer, for none is declared in this currency",
     "nothing_known": "no offer, for there is nothing to fit it to",
+    "objects_to_profiling": "no offer that fits, for the player objected to being profiled",
     "outside_band": "no offer, for none is round and within its bounds",
 }
 VERBS: Final[Mapping[str, VerbSpec]] = {

@@ -14,6 +14,7 @@ from workflows.player_facts import PlayerFacts
 from workflows.player_state.active_run import ActiveRun
 from workflows.player_state.decisions import Arm
 from workflows.player_state.likings import LIKED
+from workflows.player_state.profiling import PROFILING
 from workflows.player_state.state import PlayerState
 from workflows.rewards import RewardBase
 from workflows.run_protocol import RunInput
@@ -80,7 +81,7 @@ def play_on(
 def player_of(facts: PlayerFacts, brand: str, now: datetime) -> PlayerState:
     """A player of whom these facts are known."""
     derived = {"player_id", "favourite_category", "deposits", "deposited_minor", "last_login"}
-    derived |= {"harm", "usual_hours", "consents", "kyc", "wallet", "liked"}
+    derived |= {"harm", "usual_hours", "consents", "objects_to_profiling", "kyc", "wallet", "liked"}
     known = {name: value for name, value in facts.model_dump(mode="json").items() if name not in derived}
     known |= {f"{LIKED}{about}": liked for about, liked in facts.liked.items()}
     if facts.wallet is None and facts.currency == PlayerFacts.model_fields["currency"].default:
@@ -88,6 +89,8 @@ def player_of(facts: PlayerFacts, brand: str, now: datetime) -> PlayerState:
         del known["currency"]
     state = PlayerState(brand, facts.player_id, facts=known, status="active", status_since=now)
     state.consents = dict.fromkeys(CHANNELS, (True, facts.registered_at or now))
+    if facts.objects_to_profiling:
+        state.consents[PROFILING] = (False, facts.registered_at or now)
     state.harm = facts.harm
     state.deposited_minor = facts.deposited_minor
     state.counts[DepositApproved.type] = facts.deposits

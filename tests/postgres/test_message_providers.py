@@ -254,6 +254,21 @@ async def test_a_stop_from_a_number_nobody_has_is_a_no_of_who_registers_with_it(
     assert await allows(api, "anna", "email") is True
 
 
+async def test_what_a_form_allows_is_refused_by_an_older_no_of_its_number_until_a_yes_is_received_after_it(
+    api: Api,
+) -> None:
+    number = number_of(api)
+    await api.key("players:read")
+    assert (await texts_us(api, number, "STOP")).status_code == 200
+    await with_numbers(api, anna=number)
+    assert await allows(api, "anna") is False
+    form = PlayerRegistered.example().model_dump(by_alias=False) | {"phone": number, "opted_in": ("sms", "email")}
+    await happens(api, "anna", PlayerRegistered, **form | {"event_id": "again", "occurred_at": datetime.now(UTC)})
+    assert await allows(api, "anna") is False
+    await happens(api, "anna", ConsentChanged, channel="sms", product="all", opted_in=True)
+    assert await allows(api, "anna") is True
+
+
 async def test_a_stop_reaches_who_gets_the_number_in_another_brand_later(api: Api) -> None:
     number = number_of(api)
     await with_numbers(api, anna=number)

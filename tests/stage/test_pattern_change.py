@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from stage.testing.rehearsal import Rehearsal, Rehearse, player
-from workflows import Event, RoundCompleted, SessionLogin, TierChanged, days, hours
+from workflows import ConsentChanged, Event, RoundCompleted, SessionLogin, TierChanged, days, hours
 from workflows.journeys.game_preference import game_preference
 from workflows.journeys.loss_checkin import loss_checkin
 from workflows.journeys.pattern_change import HostLook, StakesReview, pattern_change
@@ -104,6 +104,41 @@ async def test_of_who_is_no_vip_another_game_is_only_kept(rehearse: Rehearse) ->
     run = await played(rehearse, SLOT, LIVE, "silver")
     assert (run.asked, silent(run)) == ([], True)
     assert marks(run) == [{"of": "games_changed", "to": "live"}]
+
+
+@pytest.mark.parametrize("lately", [LIVE, LOW])
+@pytest.mark.parametrize("tier", [None, "black"])
+async def test_who_objects_to_profiling_is_looked_at_by_no_host_and_gets_no_mark(
+    rehearse: Rehearse, lately: dict[str, Any], tier: str | None
+) -> None:
+    run = await rehearse(pattern_change, player("p"), begins=False)
+    await run.happens(TierChanged, to=tier or "silver", direction="up")
+    await run.happens(ConsentChanged, channel="profiling", product="all", opted_in=False)
+    await weeks(run, 8, RoundCompleted, **SLOT)
+    await weeks(run, 5, RoundCompleted, **lately)
+    assert (run.asked, silent(run), marks(run)) == ([], True, [])
+
+
+async def test_who_objects_to_profiling_and_stakes_far_more_is_looked_at_all_the_same_to_protect_them(
+    rehearse: Rehearse,
+) -> None:
+    run = await rehearse(pattern_change, player("p"), begins=False)
+    await run.happens(TierChanged, to="black", direction="up")
+    await run.happens(ConsentChanged, channel="profiling", product="all", opted_in=False)
+    await weeks(run, 8, RoundCompleted, **SLOT)
+    await weeks(run, 5, RoundCompleted, **LIVE | {"stake_minor": 300})
+    assert [task.form for task in run.tasks] == ["StakesReview"]
+    assert "Now: higher." in str(run.tasks[0].reason)
+
+
+async def test_an_objection_ends_what_was_seen_before_and_a_yes_later_finds_it_again(rehearse: Rehearse) -> None:
+    run = await played(rehearse, SLOT, LIVE, "silver")
+    assert "games_changed" in run.world.player("p").segments
+    await run.happens(ConsentChanged, channel="profiling", product="all", opted_in=False)
+    assert "games_changed" not in run.world.player("p").segments
+    await run.advance(hours(1))
+    await run.happens(ConsentChanged, channel="profiling", product="all", opted_in=True)
+    assert "games_changed" in run.world.player("p").segments
 
 
 async def test_who_came_at_weekends_and_comes_on_weekdays_is_noticed(rehearse: Rehearse) -> None:

@@ -309,6 +309,7 @@ def test_a_snapshot_holds_what_a_journey_may_know_and_nothing_of_the_person() ->
         "last_login": NOON + hours(1),
         "harm": None,
         "usual_hours": [15],
+        "objects_to_profiling": False,
         "consents": ["email", "in_app"],
         "kyc": None,
         "kyc_deadline": None,

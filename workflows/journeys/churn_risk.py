@@ -58,9 +58,10 @@ async def churn_risk(player: Player, gone: Inactive) -> None:
     """Twice the player's own usual gap has passed: a VIP is called, others hear news at an hour they are usually here.
 
     Only then something small that fits a usual deposit. Who comes back by themselves is left in peace, and so is whom
-    the churn score says to stay, where the house has a model; without one the silence alone counts.
+    the churn score says to stay, where the house has a model; without one the silence alone counts. Nor does it do
+    anything about who objected to being profiled.
     """
-    if not player.deposits:
+    if not player.deposits or player.objects_to_profiling:
         return
     risk = await player.score("churn")
     if not risk.estimated and risk.percent < LIKELY:

@@ -29,8 +29,11 @@ visits = week_days(SessionLogin)
 
 @segment
 def stakes_changed(player: Statistics) -> bool:
-    """Stakes half as much again in the last four weeks as in the eight before, or as much less."""
-    return player.changed(stakes)
+    """Stakes half as much again in the last four weeks as in the eight before, or as much less.
+
+    It is asked of everybody: who stakes far more may need help, and no objection to profiling ends that.
+    """
+    return player.changed(stakes, to_protect=True)
 
 
 @segment
@@ -74,10 +77,11 @@ async def pattern_change(player: Player, seen: SegmentEntered) -> None:
     """Higher stakes are looked at by somebody trained in safer play, any other change of a VIP by their host.
 
     It sends nothing and gives nothing. Only where the person who looked says so, a talk follows (`loss_checkin`). What
-    changed for everybody else is kept as the mark `pattern`, for whoever plans what to offer to whom.
+    changed for everybody else is kept as the mark `pattern`, for whoever plans what to offer to whom. Of who objected
+    to being profiled higher stakes alone are seen, for their protection.
     """
     if seen.segment == "stakes_changed":
-        change = await player.changed(stakes)
+        change = await player.changed(stakes, to_protect=True)
     elif seen.segment == "games_changed":
         change = await player.changed(games)
     else:
@@ -87,6 +91,9 @@ async def pattern_change(player: Player, seen: SegmentEntered) -> None:
     why = f"{change.why} Now: {change.to}."
     if seen.segment == "stakes_changed" and change.to == "higher":
         await look_at_stakes(player, why)
+    elif player.objects_to_profiling:
+        # Stakes that fell are nobody's business: they protect from nothing.
+        return
     elif player.tier in VIP_TIERS:
         await player.ask(
             HostLook,

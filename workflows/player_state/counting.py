@@ -10,7 +10,9 @@ from typing import Final
 
 from workflows.events import Event
 from workflows.player_state.identities import DIGITS
+from workflows.player_state.profiling import is_withheld
 from workflows.player_state.projection import PlayerProjection
+from workflows.player_state.silences import silence_of
 from workflows.rules.failures import RuleFailure
 from workflows.rules.index import STREAK_EVENTS, VISIT_TYPES, RuleIndex
 from workflows.rules.segments import Segment
@@ -45,8 +47,7 @@ def count(
     fired += _measure(player, event, rules, now, failures)
     if last is None or event.occurred_at > last:
         for quiet in rules.inactive.get(kind, ()):
-            silence = quiet.length(player.series, player.present(now))
-            player.moments[quiet.key] = event.occurred_at + silence
+            player.moments[quiet.key] = event.occurred_at + silence_of(quiet, player, now)
     derived: list[Event] = []
     for streak in rules.streaks.get(kind, ()):
         if length := _extend(player, streak, event, failures):
@@ -167,7 +168,7 @@ def _measure(
             continue
         for rule in rules.thresholds[one.key]:
             was, is_ = (value(then, rule.measure, present, bucket) for then in (before, held))
-            if was < rule.at_least <= is_:
+            if was < rule.at_least <= is_ and not is_withheld(player, rule.measure):
                 yield rule.key
     for days in rules.day_streaks.get(event.type, ()):
         if days.key not in player.moments:

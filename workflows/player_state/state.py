@@ -34,6 +34,7 @@ from workflows.player_state.merged_player import MergedPlayer
 from workflows.player_state.provider_words import told_by_providers
 from workflows.player_state.rival_runs import OUTRANKED, must_give_way, rivals
 from workflows.player_state.shadow_runs import ShadowRun
+from workflows.player_state.silences import put_off, silence_of
 from workflows.player_state.sparse_storage import parts_of, sparse
 from workflows.rules.calendar_rules import (
     LONGEST_MOVE,
@@ -172,7 +173,7 @@ class PlayerState(MergedPlayer):
         for quiet in (rule for rules_ in rules.inactive.values() for rule in rules_):
             last = self.last.get(quiet.kind.type)
             # What is past has been reported, or was before the rule: it must not come again.
-            length = quiet.length(self.series, self.present(now))
+            length = silence_of(quiet, self, now)
             if last is not None and last + length > now:
                 self.moments[quiet.key] = last + length
         self._schedule_occasions(rules, now, anew=True)
@@ -392,8 +393,11 @@ class PlayerState(MergedPlayer):
             "occurred_at": at,
         }
         match rule:
+            case InactiveRule() if (later := put_off(rule, self, now)) is not None:
+                self.moments[rule.key] = later
+                return []
             case InactiveRule():
-                seconds = int(rule.length(self.series, self.present(now)).total_seconds())
+                seconds = int(silence_of(rule, self, now).total_seconds())
                 return [Inactive(**envelope, seconds=seconds, kind=rule.kind.type)]
             case DayStreakRule():
                 return [
@@ -409,9 +413,8 @@ class PlayerState(MergedPlayer):
             case BirthdayRule() | AnniversaryRule() | ScheduleRule():
                 if (later := upcoming(rule, self, now, self.occasions[rule.key])) is not None:
                     self.moments[rule.key] = later
-                if isinstance(rule, ScheduleRule) and rule.segment and rule.segment.name not in self.segments:
-                    return []
-                return [rule.event(**envelope)]
+                apart = isinstance(rule, ScheduleRule) and rule.segment and rule.segment.name not in self.segments
+                return [] if apart else [rule.event(**envelope)]
             case _:
                 return []
 

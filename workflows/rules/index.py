@@ -7,6 +7,7 @@ from datetime import datetime
 
 from workflows.declaration import Journey
 from workflows.events import (
+    ConsentChanged,
     Event,
     LossStreak,
     PlayerRegistered,
@@ -32,7 +33,7 @@ Rule = MilestoneRule | Streak | InactiveRule | ThresholdRule | DayStreakRule | O
 #: A streak of days may be judged this many days late before a day is forgotten.
 DAYS_KEPT = 8
 #: Events after which every segment is asked, because they change what any of them may look at.
-ABOUT_ALL = frozenset({PlayerRegistered.type, ProfileUpdated.type, TierChanged.type})
+ABOUT_ALL = frozenset({PlayerRegistered.type, ProfileUpdated.type, TierChanged.type, ConsentChanged.type})
 VISIT_TYPES = frozenset(kind.type for kind in VISITS)
 
 

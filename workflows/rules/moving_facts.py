@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Final
 
 from workflows.events import (
+    ConsentChanged,
     ContentViewed,
     DepositApproved,
     Event,
@@ -26,6 +27,7 @@ TOLD_BY: Final[Mapping[str, tuple[type[Event], ...]]] = MappingProxyType(
         "registered_at": (PlayerRegistered,),
         "last_login": (SessionLogin,),
         "usual_hours": (SessionLogin,),
+        "objects_to_profiling": (ConsentChanged,),
         "last_viewed": (ContentViewed,),
         "deposits": (DepositApproved,),
         "mean_deposit_minor": (DepositApproved,),

@@ -13,6 +13,7 @@ from typing import Any, Final
 from workflows.errors import DesignError
 from workflows.events import DepositApproved, Event, GameSessionStarted, SessionLogin
 from workflows.local_time import LocalTime
+from workflows.player_state.profiling import is_withheld, objects_to_profiling
 from workflows.player_state.projection import PlayerProjection
 from workflows.rules.measures import Measure
 from workflows.rules.series import changes_at, value
@@ -77,7 +78,15 @@ class Statistics:
         self.changes_at: datetime | None = None
 
     def __getitem__(self, measure: Measure) -> int:
-        """The present value of a measure; 0 before the first event."""
+        """The present value of a measure; 0 before the first event.
+
+        A score, what is usual and a pattern are 0 of a player who objected to being profiled.
+        """
+        return self._value(measure, to_protect=False)
+
+    def _value(self, measure: Measure, *, to_protect: bool) -> int:
+        if is_withheld(self._known, measure, to_protect=to_protect):
+            return 0
         held = self._known.series.get(measure.series)
         if held is None:
             return 0
@@ -85,16 +94,17 @@ class Statistics:
         self._changes(changes_at(held, measure, present))
         return value(held, measure, present)
 
-    def changed(self, pattern: Measure) -> bool:
+    def changed(self, pattern: Measure, *, to_protect: bool = False) -> bool:
         """Whether the player plays in another way than before: of `week_days(...)`, `choices(...)`, `level(...)`.
 
-        It can change when a week of the player's is over; False while there is too little to tell.
+        It can change when a week of the player's is over; False while there is too little to tell, and of
+        who objected to being profiled, except where it is asked `to_protect` them.
         """
         if not pattern.is_pattern:
             raise DesignError(
                 f"player.changed(...) takes week_days(...), choices(...) or level(...), not {pattern.words}."
             )
-        return bool(self[pattern])
+        return bool(self._value(pattern, to_protect=to_protect))
 
     def matches(self, other: Segment) -> bool:
         """Whether the player is in another segment."""
@@ -128,13 +138,21 @@ class Statistics:
 
     @property
     def favourite_category(self) -> str | None:
-        """The game category with the highest stakes so far."""
-        return self._known.favourite_category
+        """The game category with the highest stakes so far; None where the player objects to being profiled."""
+        return None if self.objects_to_profiling else self._known.favourite_category
 
     @property
     def usual_hours(self) -> tuple[int, ...]:
-        """The fewest hours of the player's day (0 to 23) that hold half of all visits, busiest first."""
-        return self._known.usual_hours
+        """The fewest hours of the player's day (0 to 23) that hold half of all visits, busiest first.
+
+        Empty where the player objects to being profiled.
+        """
+        return () if self.objects_to_profiling else self._known.usual_hours
+
+    @property
+    def objects_to_profiling(self) -> bool:
+        """Whether the player objected to being profiled: their newest word on the channel `profiling` is a No."""
+        return objects_to_profiling(self._known)
 
     @property
     def deposits(self) -> int:

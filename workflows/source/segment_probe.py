@@ -45,6 +45,12 @@ class Observed(Statistics):
         self.asked.add(measure)
         return super().__getitem__(measure)
 
+    def changed(self, pattern: Measure, *, to_protect: bool = False) -> bool:
+        """Remember a pattern, whatever it is asked for."""
+        if isinstance(pattern, Measure):
+            self.asked.add(pattern)
+        return super().changed(pattern, to_protect=to_protect)
+
     def count(self, kind: type[Event]) -> int:
         """Remember a kind of event."""
         self.asked.add(require_event_type(kind, "player.count"))
