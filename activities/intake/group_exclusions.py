@@ -58,11 +58,12 @@ def protect_group(
 ) -> None:
     """Protect a player in the other brands of the group by what one brand was told; their runs there stop with it."""
     states = {one: players.states for one, players in together.items()}
+    told = states[brand][player_id]
     blocks, reached = groups.reached(brand, player_id, event, states)
     for other, state in reached:
         if reaches_group(event):
-            decisions = share(event, state, now, mode=mode)
+            decisions = share(event, told, state, now, mode=mode)
         else:
-            hold(blocks, state)
+            hold(blocks, told.excluded_in, state)
             decisions = [*offers_taken_back(state, now, mode=mode), *state.stop_protected(now, mode=mode)]
         together[other].record(state.player_id, decisions)

@@ -343,7 +343,7 @@ class Intake:
         players.record(player_id, decisions)
         if state.accounts and is_shared(event):
             for other in state.accounts:
-                players.record(other, share(event, states[other], now, mode=mode))
+                players.record(other, share(event, state, states[other], now, mode=mode))
         if state.accounts and any(isinstance(one, ReviewDue) for one in decisions):
             if missing := {(state.brand, other): player_id for other in state.accounts if other not in states}:
                 raise AccountsNotLocked(missing)

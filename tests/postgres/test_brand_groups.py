@@ -13,9 +13,14 @@ import sqlalchemy as sa
 from activities.database import Database
 from activities.tables import deliveries, events, messages, players
 from tests.support.engine import Effects, Row, begin_run, effects, execute, rows
+from tests.support.gate import message
 from workflows import ExclusionEnded, ExclusionSet, PlayerMerged, PlayerRegistered, ProfileUpdated, StatusChanged, days
 from workflows.effects import Send
 from workflows.events import Event
+from workflows.gate.decide import may_send
+from workflows.gate.decision import Allowed
+from workflows.gate.facts import facts_of
+from workflows.gate.policy_book import PolicyBook
 from workflows.player_state.brand_groups import GROUP_SOURCE
 from workflows.player_state.state import PlayerState
 
@@ -128,6 +133,24 @@ async def test_who_registers_in_another_brand_afterwards_is_excluded_there(group
     assert (await group.protected(player, SPORT))[SPORT] == "self_excluded"
 
 
+async def test_it_lasts_in_every_brand_as_long_as_where_it_was_set(group: Group, player: str) -> None:
+    """Great Britain lets no self-exclusion end by itself, wherever another brand of the group thinks the player is."""
+    now = group.parts.casino.clock.now
+    await group.told(CASINO, player, PlayerRegistered, **REACHABLE, jurisdiction="GB")
+    await group.told(BINGO, player, PlayerRegistered, **REACHABLE, jurisdiction="UA")
+    await group.told(CASINO, player, ExclusionSet, kind="self_exclusion", scope="group", until=now + days(1))
+    await group.told(SPORT, player, PlayerRegistered, **REACHABLE, jurisdiction="UA")
+    for brand in (BINGO, SPORT):
+        (row,) = await rows(group.database, players, brand=brand, id=player)
+        state = PlayerState.from_json(brand, player, row["state"])
+        assert state.excluded_in == (["GB", "UA"] if brand == BINGO else ["GB"])
+        later = now + days(365)
+        facts = facts_of(state, addresses=["email"], contacts=(), now=later)
+        decision = may_send(facts, message(), PolicyBook().of(brand, facts, later), later)
+        assert not isinstance(decision, Allowed)
+        assert decision.rule == "self-exclusion"
+
+
 async def test_a_brand_learns_that_it_holds_and_neither_why_nor_from_which_brand(group: Group, player: str) -> None:
     await group.registers(player, CASINO, BINGO)
     await group.told(CASINO, player, ExclusionSet, kind="self_exclusion", scope="group", until=None, reason="private")
@@ -198,6 +221,24 @@ class TestMergedAccounts:
         await group.told(CASINO, other, ExclusionSet, kind="self_exclusion", scope="group", until=None)
         await self.merged(group, player, other)
         assert (await group.protected(player, BINGO))[BINGO] == "self_excluded"
+
+    @pytest.mark.parametrize("merged_first", [True, False])
+    async def test_where_it_was_set_goes_with_it_to_every_account(
+        self, group: Group, player: str, *, merged_first: bool
+    ) -> None:
+        other = f"{player}-b"
+        await group.told(CASINO, other, PlayerRegistered, **REACHABLE, jurisdiction="GB")
+        for brand, one in ((CASINO, player), (BINGO, player), (BINGO, other)):
+            await group.told(brand, one, PlayerRegistered, **REACHABLE, jurisdiction="UA")
+        if merged_first:
+            await self.merged(group, player, other)
+        await group.told(CASINO, other, ExclusionSet, kind="self_exclusion", scope="group", until=None)
+        if not merged_first:
+            await self.merged(group, player, other)
+        for brand in (CASINO, BINGO):
+            for one in (player, other):
+                (row,) = await rows(group.database, players, brand=brand, id=one)
+                assert "GB" in row["state"]["excluded_in"], (brand, one)
 
     async def test_a_merge_and_an_exclusion_in_one_batch_reach_it_in_either_order(
         self, group: Group, player: str

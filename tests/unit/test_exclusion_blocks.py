@@ -13,7 +13,7 @@ from workflows.gate.decision import Allowed
 from workflows.gate.facts import facts_of
 from workflows.gate.policy_book import PolicyBook
 from workflows.player_state.exclusion_blocks import ACCOUNT, Block, TimedStatus
-from workflows.player_state.merging import join
+from workflows.player_state.merging import join, share
 from workflows.player_state.state import PlayerState
 
 BOOK = PolicyBook()
@@ -183,3 +183,14 @@ def test_the_block_of_a_status_is_stored_and_read_as_others_are() -> None:
     status(state, "self_excluded", DAY, until=NOON + DAY)
     assert stored(state).exclusions == [Block("self_exclusion", ACCOUNT, NOON + DAY, NOON - DAY)]
     assert stored(state).excluded_in == ["GB"]
+
+
+def test_an_account_that_shares_an_exclusion_knows_where_it_was_set() -> None:
+    one, other = account("a"), account("b", "UA")
+    joined(one, other, turned=False)
+    given = {"kind": "self_exclusion", "scope": "brand", "until": NOON + DAY}
+    event = parse_event(ExclusionSet.wire_type, given, event_id="e", event_source="/t", occurred_at=NOON - DAY)
+    one.learn(event, one.word_of(event, NOON, live=True))
+    share(event, one, other, NOON, mode="live")
+    assert other.excluded_in == ["GB", "UA"]
+    assert refused_by(other, 200 * DAY) == "self-exclusion", "as in Great Britain, where none ends by itself"

@@ -99,7 +99,7 @@ class Person:
         state.learn(event, word)
         note(self.taken[which], word.at)
         if self.merged and shared:
-            share(event, other, self.now, mode="live")
+            share(event, state, other, self.now, mode="live")
             note(self.taken[1 - which], word.at)
         if isinstance(event, ExclusionSet):
             self.past.append((which, event, note))

@@ -90,7 +90,9 @@ class Books:
         decisions += [(account, one) for one in state.advance(event, RULES, self.now, NO_FAILURES)]
         if state.accounts and is_shared(event):
             decisions += [
-                (other, one) for other in state.accounts for one in share(event, states[other], self.now, mode="live")
+                (other, one)
+                for other in state.accounts
+                for one in share(event, state, states[other], self.now, mode="live")
             ]
         self.states = {one: stored(state) for one, state in states.items()}
         return decisions

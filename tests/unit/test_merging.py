@@ -77,7 +77,7 @@ def test_a_limit_and_an_open_check_of_one_account_stand_against_both(
     told.happens(kind, **data)
     assert is_shared(event)
     if when == "after it":
-        share(event, untold.state, NOON, mode="live")
+        share(event, told.state, untold.state, NOON, mode="live")
     else:
         merged(one, other)
     assert told.state.limits == untold.state.limits
@@ -150,7 +150,7 @@ def test_what_protects_one_account_later_protects_the_other_and_stops_its_runs(
     event = one.event(kind, **data)
     one.happens(kind, **data)
     assert is_shared(event)
-    decisions = share(event, other.state, NOON, mode="live")
+    decisions = share(event, one.state, other.state, NOON, mode="live")
     assert left_alone(one.state) == left_alone(other.state)
     stops = other.state.protected(NOON) is not None
     assert [stop.run_id for stop in only(Stop, decisions)] == ([other.run_of("thanks")] if stops else [])

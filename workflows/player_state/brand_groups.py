@@ -13,6 +13,7 @@ from workflows.errors import DesignError
 from workflows.events import Event, ExclusionSet, PlayerMerged, StatusChanged
 from workflows.player_state.account_status import DECEASED
 from workflows.player_state.exclusion_blocks import Block, kept
+from workflows.player_state.merging import note_places
 from workflows.player_state.state import PlayerState
 
 #: Under which source the other brands of a group keep an exclusion that one of them was told. Nobody posts under it.
@@ -133,7 +134,8 @@ def copy_for_group(brand: str, player_id: str, event: Event) -> Event:
     return event.model_copy(update={"event_id": digest, "event_source": GROUP_SOURCE, **words})
 
 
-def hold(blocks: Iterable[Block], state: PlayerState) -> None:
-    """Have exclusions hold for an account, beside those it has."""
+def hold(blocks: Iterable[Block], places: Iterable[str], state: PlayerState) -> None:
+    """Have exclusions that were set in these places hold for an account, beside those it has."""
     for block in blocks:
         state.exclusions = kept(state.exclusions, block)
+    note_places(state, places)

@@ -166,11 +166,19 @@ def open_among(accounts: Sequence[PlayerState], now: datetime) -> Checks:
     return {name: check for one in accounts for name, check in one.checks.items() if is_open(check, now)}
 
 
-def share(event: Event, other: PlayerState, now: datetime, *, mode: Mode) -> list[Decision]:
-    """Protect another account of the person by an event about this one; its runs stop with it."""
+def share(event: Event, told: PlayerState, other: PlayerState, now: datetime, *, mode: Mode) -> list[Decision]:
+    """Protect another account of the person by an event about the one that was told; its runs stop with it."""
     other.learn(event, other.word_of(event, now, live=mode == "live"))
+    if isinstance(event, ExclusionSet | StatusChanged):
+        note_places(other, told.excluded_in)
     taken: list[Decision] = [RevokeOffers(PROTECTED, now)] if mode == "live" and takes_offers_back(event) else []
     return [*taken, *other.stop_protected(now, mode=mode)]
+
+
+def note_places(state: PlayerState, places: Iterable[str]) -> None:
+    """Note where exclusions were set that an account has from another one of the person."""
+    if state.exclusions:
+        state.excluded_in = sorted({*state.excluded_in, *places})
 
 
 def share_review(player: PlayerState, other: PlayerState, now: datetime) -> list[Decision]:
