@@ -11,7 +11,7 @@ COMPILED := env -u PYTHONDONTWRITEBYTECODE
 SOURCES := worker.py activities api cli content learning local migrations stage tests/support workflows
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint fmt test prove cover fuzz crash ledger soak restore-drill bench up demo lock clean
+.PHONY: help setup lint fmt test prove cover mutate gate-tests fuzz crash ledger soak restore-drill bench up demo lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -54,6 +54,12 @@ GATE_TESTS := $(wildcard tests/unit/test_gate*.py) $(patsubst %,tests/unit/test_
 cover: setup ## measure that the gate's own tests run every branch of it
 	$(COMPILED) $(BIN)/coverage run --branch --source workflows/gate -m pytest -q $(GATE_TESTS)
 	$(BIN)/coverage report --show-missing --skip-covered --fail-under=100
+
+mutate: setup ## change the gate in every small way and see that its own tests find each; MODULES="quiet_hours seen"
+	$(COMPILED) $(BIN)/python -m tests.mutation $(MODULES)
+
+gate-tests:
+	@echo $(GATE_TESTS)
 
 fuzz: setup ## give every parser what breaks it, two at a time; MINUTES=10 PARSERS=segment,cursors
 	$(BIN)/python -m tests.fuzz $(if $(MINUTES),--minutes $(MINUTES)) $(if $(PARSERS),--parsers $(PARSERS))
