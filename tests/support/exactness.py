@@ -1,6 +1,7 @@
 """What proofs of exact delivery share: places to crash at, lives to compare, and what a run has heard."""
 
 import json
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
@@ -86,8 +87,8 @@ class Faults:
         self.database = database
         self.places: list[str] = []
         self.crashes = 0
-        #: How many of them their callers noticed, for whoever counts.
-        self.felt = 0
+        #: What their callers noticed, for whoever holds it against the crashes.
+        self.felt: list[str] = []
         self._killer = killer
         self._at: int | None = None
         self._manner: Manner = "cut"
@@ -122,7 +123,7 @@ class Faults:
 
     def clear(self) -> None:
         """Empty every table, and count from nothing."""
-        self.felt = self.crashes = 0
+        self.felt, self.crashes = [], 0
         emptied = [f"DELETE FROM {table}" for table in reversed(TABLES)]
         may = [[f"ALTER TABLE {table} {switch} TRIGGER USER" for table in KEPT] for switch in ("DISABLE", "ENABLE")]
         self._killer.execute("; ".join([*may[0], *emptied, *may[1]]))
@@ -200,8 +201,14 @@ async def patiently(faults: Faults, act: Callable[[], Awaitable[object]]) -> Non
     while True:
         try:
             await act()
-        except (Crash, DBAPIError):
-            faults.felt += 1
+        except (Crash, DBAPIError) as noticed:
+            # A machine that stood still for longer than a connection may take broke nothing: nothing was asked yet.
+            if isinstance(noticed.__cause__, psycopg.errors.ConnectionTimeout):
+                continue
+            ours = [
+                frame for frame in traceback.extract_tb(noticed.__traceback__) if "site-packages" not in frame.filename
+            ]
+            faults.felt.append("".join([*traceback.format_list(ours), repr(noticed)]))
         else:
             return
 
