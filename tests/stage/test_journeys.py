@@ -1,6 +1,6 @@
 """What the shipped journeys do, rehearsed: the same promises as in `test_journeys.py`, in milliseconds."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -39,6 +39,7 @@ from workflows.journeys.vip_onboarding import (
 from workflows.journeys.welcome import welcome
 from workflows.journeys.win_back import win_back
 from workflows.player_state.control_arms import arm_of
+from workflows.rewards.deposits import Reload
 from workflows.source.journey_loading import load
 
 OLENA = player("olena", language="uk", timezone="Europe/Kyiv", country="UA", currency="EUR", first_name="Olena")
@@ -194,6 +195,22 @@ class TestSecondDeposit:
         assert [(call.at - offered, call.variables["valid_hours"], call.variables["cap"]) for call in calls] == [
             (days(5), 24, 5_000)
         ]
+
+    @pytest.mark.parametrize("hour", range(0, 24, 3))
+    @pytest.mark.parametrize("loses", [False, True])
+    async def test_whatever_hour_it_begins_at_no_text_says_an_offer_is_open_for_longer_than_it_is(
+        self, rehearse: Rehearse, hour: int, loses: bool
+    ) -> None:
+        run = await rehearse(second_deposit, OLENA, at=datetime(2026, 1, 12, hour, tzinfo=UTC))
+        if loses:
+            await run.happens(RoundCompleted, times=3, stake_minor=100, win_minor=0)
+        await ends(run)
+        told = [one for one in run.world.messages if "valid_hours" in one.variables and not one.suppressed]
+        assert {one.template for one in told} == {"reload-offer", "last-call"}
+        for one in told:
+            grant = [given for given in run.world.grants if given.at <= one.at][-1]
+            assert isinstance(grant.reward, Reload)
+            assert one.at + hours(int(str(one.variables["valid_hours"]))) <= grant.at + grant.reward.valid
 
     async def test_who_was_offered_nothing_hears_no_last_call(self, rehearse: Rehearse) -> None:
         run = await rehearse(second_deposit, player(currency="JPY"))

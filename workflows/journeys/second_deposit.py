@@ -1,6 +1,7 @@
 """J03: from the first deposit to the second."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from workflows import (
     DepositApproved,
@@ -25,6 +26,9 @@ CAP = amounts(EUR=5_000, USD=5_000, GBP=4_000, CAD=7_500, SEK=50_000, BRL=25_000
 VALID = hours(72)
 #: The last offer is open for a day more when the last call says so.
 LAST_VALID, LAST_CALL_AFTER = days(6), days(5)
+#: Marketing that waits for the morning goes within twelve hours or not at all. So much longer than the text says an
+#: offer is open: what is read in the morning is true.
+GRACE = hours(12)
 
 
 def worrying(signal: HarmSignal) -> bool:
@@ -51,20 +55,29 @@ async def second_deposit(player: Player, deposit: DepositApproved) -> None:
     await player.refresh()
     await player.send("favourite-tip", via=["in_app", "email"], about=player.favourite_category)
     await player.sleep(days(2))
-    cap = await offer_reload(player, LAST_VALID)
+    offer = await offer_reload(player, LAST_VALID)
     await player.sleep(LAST_CALL_AFTER)
-    if cap is not None:
-        left = LAST_VALID - LAST_CALL_AFTER
-        await player.send("last-call", via=["in_app"], percent=PERCENT, cap=cap, valid_hours=whole_hours(left))
+    # Counted from the grant: how long its own message waited, or the run was held, makes no promise longer.
+    left = 0 if offer is None else whole_hours(offer.open_until - player.now)
+    if offer is not None and left > 0:
+        await player.send("last-call", via=["in_app"], percent=PERCENT, cap=offer.cap, valid_hours=left)
 
 
-async def offer_reload(player: Player, valid: timedelta) -> int | None:
-    """Its cap where it was granted. Grant first: what the gate or the bonus engine refuses is not announced."""
+class Offer(NamedTuple):
+    """An offer that was granted: the most it adds, in minor units, and until when it is said to be open."""
+
+    cap: int
+    open_until: datetime
+
+
+async def offer_reload(player: Player, valid: timedelta) -> Offer | None:
+    """The offer where it was granted. Grant first: what the gate or the bonus engine refuses is not announced."""
     cap = player.amount(CAP)
-    if cap is None or not await player.grant(reload(PERCENT, cap, valid=valid)):
+    if cap is None or not await player.grant(reload(PERCENT, cap, valid=valid + GRACE)):
         return None
+    open_until = player.now + valid
     await player.send("reload-offer", via=["email", "in_app"], percent=PERCENT, cap=cap, valid_hours=whole_hours(valid))
-    return cap
+    return Offer(cap, open_until)
 
 
 def whole_hours(duration: timedelta) -> int:
