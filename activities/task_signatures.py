@@ -19,7 +19,7 @@ from activities.people import who_may_work
 from activities.tables import task_signatures
 from activities.task_rows import TaskConflict, TaskRow
 from workflows.effects import OpenTask
-from workflows.task_rights import Signature, refusal
+from workflows.task_rights import NotTheirs, Signature, refusal
 
 
 async def not_theirs(connection: AsyncConnection, task: TaskRow, actor: Actor, now: datetime) -> TaskConflict | None:
@@ -34,12 +34,20 @@ async def not_theirs(connection: AsyncConnection, task: TaskRow, actor: Actor, n
         signer_id=actor.id,
         teams=actor.teams,
         skills=actor.skills,
+        key_id=actor.key_id,
         signatures=signatures,
     )
-    if refused is None:
+    nameless = counted and actor.kind == "key" and (refused is None or refused.rule in {"earlier", "again"})
+    if refused is None and not nameless:
         return None
     signers = {one.signer_id for one in signatures}
     able = await who_may_work(connection, task.brand, task.team, task.skill, now)
+    if nameless and able:
+        refused = NotTheirs(
+            "nameless", f"This counts pairs of eyes, and {actor.name} is nobody registered: say who it is."
+        )
+    if refused is None:
+        return None
     may = tuple(person.email for person in able if person.id not in signers)
     return TaskConflict("not_theirs", task, refused.rule, refused.sentence, may)
 
@@ -54,12 +62,21 @@ async def bar_who_answered(connection: AsyncConnection, opening: OpenTask, task_
 async def signatures_of(connection: AsyncConnection, task_id: str, number: int) -> Sequence[Signature]:
     """Who is kept from signing a task, and who has signed it in this round."""
     found = select(task_signatures).where(task_signatures.c.task_id == task_id, task_signatures.c.round == number)
-    return [Signature(row.signer_id, row.signer, row.step) for row in await connection.execute(found)]
+    return [Signature(row.signer_id, row.signer, row.step, row.key_id) for row in await connection.execute(found)]
 
 
 async def begin_round(connection: AsyncConnection, task_id: str, number: int) -> None:
     """Begin another round: nobody has signed, and who was kept from signing still is."""
     await connection.execute(_ANOTHER_ROUND, {"task_id": task_id, "round": number})
+
+
+async def has_signed(connection: AsyncConnection, task_id: str, number: int, actor: Actor) -> bool:
+    """Whether an actor is one of those who signed a task in this round, in whatever guise.
+
+    To be asked with the task's row locked: the constraint of the table knows them by their id alone.
+    """
+    signatures = await signatures_of(connection, task_id, number)
+    return any(one.is_of(actor.name, actor.id, actor.key_id) for one in signatures)
 
 
 async def sign(connection: AsyncConnection, brand: str, task_id: str, number: int, actor: Actor, now: datetime) -> bool:

@@ -22,7 +22,7 @@ from activities.people import actor_of
 from activities.standalone_tasks import StandaloneTask
 from activities.tables import task_history, tasks
 from activities.task_rows import TaskConflict, TaskOutcome, TaskRequest, TaskRow, same
-from activities.task_signatures import begin_round, not_theirs, sign, signatures_of
+from activities.task_signatures import begin_round, has_signed, not_theirs, sign, signatures_of
 from workflows.effects import OpenTask
 from workflows.forms import Form, travelling
 from workflows.json_object import JsonObject
@@ -201,6 +201,8 @@ async def _signed(
     if another:
         number += 1
         await begin_round(connection, task.id, number)
+    if task.approvals > 1 and await has_signed(connection, task.id, number, request.actor):
+        return task
     if not await sign(connection, task.brand, task.id, number, request.actor, request.now):
         return task
     if task.approvals == 1:

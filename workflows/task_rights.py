@@ -1,7 +1,8 @@
 """Who may answer a task: its team, its skill, and never twice the same pair of eyes. Pure: both theatres ask here.
 
 A task may name steps of its run whose answerers may not answer it (`not_by=`), and want the same answer from several
-people (`approvals=`). Everybody counts once, by id, whatever name they go by.
+people (`approvals=`). Everybody counts once, by id, whatever name they go by. A key that names nobody who is registered
+may be in anybody's hands: all such keys are one pair of eyes, and so are each of them and whoever acts through it.
 """
 
 from collections.abc import Collection, Sequence
@@ -12,7 +13,7 @@ from typing import Final, Literal
 GIVEN: Final = r"[a-z0-9][a-z0-9._-]{0,63}"
 #: The most pairs of eyes a task may want.
 MOST_APPROVALS: Final = 5
-Rule = Literal["team", "skill", "earlier", "again"]
+Rule = Literal["team", "skill", "earlier", "again", "nameless"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,15 @@ class Signature:
     signer: str
     #: The step of the run that bars them; None for who has approved.
     step: str | None = None
+    #: The key that was used, if any; a key that named nobody who is registered signed as itself.
+    key_id: str | None = None
+
+    def is_of(self, name: str, signer_id: str, key_id: str | None) -> bool:
+        """Whether somebody is this pair of eyes, or may be. Whom an older record has by name is recognised by that."""
+        if signer_id == self.signer_id or name.casefold() == self.signer.casefold():
+            return True
+        nameless, was_nameless = signer_id == key_id, self.signer_id == self.key_id
+        return (nameless and was_nameless) or ((nameless or was_nameless) and key_id == self.key_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +51,20 @@ def refusal(
     signer_id: str,
     teams: Collection[str] | None,
     skills: Collection[str],
+    key_id: str | None = None,
     signatures: Sequence[Signature] = (),
 ) -> NotTheirs | None:
     """Why somebody may not work on a task of `team` and `skill`; None when they may. `teams` of None is any team's.
 
-    `signatures` are those of its round, and of whoever answered a step that bars them. Whom an older record has by name
-    alone is recognised by that.
+    `signatures` are those of its round, and of whoever answered a step that bars them. `key_id` is the key they use.
     """
     if teams is not None and team not in teams:
         return NotTheirs("team", f"This task is for the team {team}, which {name} is not in.")
     if skill is not None and skill not in skills:
         return NotTheirs("skill", f"This task asks for the skill {skill}, which {name} does not have now.")
-    for one in signatures:
-        if signer_id == one.signer_id or name.casefold() == one.signer.casefold():
+    # Who answered before may not answer at all; who gave this answer may give another one.
+    for one in sorted(signatures, key=lambda one: one.step is None):
+        if one.is_of(name, signer_id, key_id):
             known = "" if name == one.signer else f" as {one.signer}"
             if one.step is None:
                 return NotTheirs("again", f"{name} gave this answer{known}; it waits for another pair of eyes.")

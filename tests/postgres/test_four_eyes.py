@@ -200,6 +200,70 @@ class TestApprovals:
         assert await heard(api) == 1
 
 
+class TestOnePersonInTwoGuises:
+    """Whoever holds two keys, or a key besides their own name, is one pair of eyes."""
+
+    async def test_a_person_and_the_desk_s_key_that_they_use_are_one(self, api: Api, desk: httpx.AsyncClient) -> None:
+        olena, ivan = await hired(api, "olena"), await hired(api, "ivan")
+        task_id = await opened(api, approvals=2)
+        assert (await says(desk, task_id, APPROVE, by=olena.email)).json()["proposal"] == APPROVE
+        for guise in (None, "mallory"):
+            refused = await says(desk, task_id, APPROVE, by=guise)
+            assert (refused.status_code, refused.json()["rule"]) == (403, "nameless"), guise
+            assert refused.json()["may"] == [ivan.email]
+        assert await heard(api) == 0
+        assert (await says(desk, task_id, APPROVE, by=ivan.email)).json()["state"] == "completed"
+
+    async def test_a_person_with_a_key_of_their_own_is_one(self, api: Api, desk: httpx.AsyncClient) -> None:
+        olena, own = await hired(api, "olena"), await api.client("tasks:work", name="hers", skills=["aml"])
+        task_id = await opened(api, approvals=2)
+        assert (await says(own, task_id, APPROVE)).json()["rule"] == "nameless"
+        assert (await says(desk, task_id, APPROVE, by=olena.email)).status_code == 200
+        assert (await says(own, task_id, APPROVE)).json()["rule"] == "nameless"
+        assert (await says(own, task_id, APPROVE, by=olena.email)).json()["state"] == "open", "through either key"
+        assert await heard(api) == 0
+
+    async def test_who_checked_by_their_name_signs_by_no_key(self, api: Api, desk: httpx.AsyncClient) -> None:
+        olena, own = await hired(api, "olena"), await api.client("tasks:work", name="hers")
+        await says(desk, await opened(api), APPROVE, by=olena.email)
+        signing = await opened(api, **LATER)
+        for client in (desk, own):
+            assert (await says(client, signing, APPROVE)).json()["rule"] == "nameless"
+        assert await heard(api) == 1
+
+    async def test_who_checked_by_the_desk_s_key_alone_signs_by_no_name(
+        self, api: Api, desk: httpx.AsyncClient
+    ) -> None:
+        olena, bingo = await hired(api, "olena"), await api.client("tasks:work", name="bingo-desk")
+        await says(desk, await opened(api), APPROVE)
+        signing = await opened(api, **LATER)
+        assert (await says(desk, signing, APPROVE, by=olena.email)).json()["rule"] == "earlier"
+        assert (await says(bingo, signing, APPROVE, by=olena.email)).json()["state"] == "completed"
+
+    @pytest.mark.parametrize("names", [(None, None), ("mallory", "oscar"), ("mallory", "mallory")])
+    async def test_two_keys_are_one_where_nobody_is_registered(
+        self, api: Api, desk: httpx.AsyncClient, names: tuple[str | None, str | None]
+    ) -> None:
+        other = await api.client("tasks:work", name="other-desk", skills=["aml"])
+        task_id = await opened(api, approvals=2)
+        assert (await says(desk, task_id, APPROVE, by=names[0])).json()["proposal"] == APPROVE
+        assert (await says(other, task_id, APPROVE, by=names[1])).json()["state"] == "open"
+        checked = await opened(api, step="ask:Affordability#2")
+        assert (await says(desk, checked, APPROVE, by=names[0])).status_code == 200
+        assert (await says(other, await opened(api, **LATER), APPROVE, by=names[1])).json()["rule"] == "earlier"
+        assert await heard(api) == 1
+
+    async def test_who_signed_by_an_old_name_alone_is_known_by_it(self, api: Api, desk: httpx.AsyncClient) -> None:
+        olena = await hired(api, "olena")
+        task_id = await opened(api, approvals=2)
+        await says(desk, task_id, APPROVE, by=olena.email)
+        async with api.engine.database.transaction() as connection:
+            signed = sa.update(task_signatures).where(task_signatures.c.task_id == task_id)
+            await connection.execute(signed.values(signer_id=f"name:{olena.email}", signer=olena.email.upper()))
+        assert (await says(desk, task_id, APPROVE, by=olena.email)).json()["state"] == "open"
+        assert await heard(api) == 0
+
+
 async def test_the_history_says_by_whose_key_somebody_acted(api: Api, desk: httpx.AsyncClient) -> None:
     task_id, olena = await opened(api), await hired(api, "olena")
     await says(desk, task_id, APPROVE, by=olena.email)
