@@ -4,13 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-import orjson
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
-
-from activities.intake.event_store import IS_KNOWN
 from activities.intake.receipts import ItemRefusal
-from activities.player_rows import LOCK_PLAYERS
 from workflows.events import Event, ExclusionEnded, ExclusionSet, StatusChanged
 from workflows.gate.policy_book import PolicyBook
 from workflows.player_state.account_status import UNPROTECTED_STATUSES
@@ -48,42 +42,50 @@ class SelfExclusionMinimum:
         return max(self.setting, *(self.policies.at(brand, one, now).self_exclusion_least for one in places))
 
 
-def ends_among(events: Sequence[tuple[str, Event]]) -> dict[int, tuple[str, Event]]:
-    """By position: the events that may end a self-exclusion."""
-    return {position: pair for position, pair in enumerate(events) if _is_end(pair[1])}
+class EndsTooEarly(Exception):
+    """Ends come before their minimum that were not known to when the transaction began."""
+
+    def __init__(self, refusals: Mapping[int, TooEarly]) -> None:
+        super().__init__("A self-exclusion has not lasted its minimum; take the batch in without its end.")
+        self.refusals = refusals
 
 
-async def early_ends(
-    connection: AsyncConnection,
-    brand: str,
-    player_ids: Collection[str],
-    events: Sequence[tuple[str, Event]],
-    ends: Mapping[int, tuple[str, Event]],
-    minimum: SelfExclusionMinimum,
-    now: datetime,
-) -> dict[int, TooEarly]:
-    """By position: those of `ends` that would end a self-exclusion that is younger than `minimum`.
+class EarlyEnds:
+    """The ends of a batch that come before their minimum, once one has come.
 
-    Costs nothing unless there are any. If there are, all `player_ids` are locked from here on, in the order in
-    which everybody locks them, so that no exclusion can come in between. They are all that the batch will lock.
+    They are judged by whoever has locked the rows, after the identities are stored as in every other batch, and not
+    before: in the other order two senders of one event would wait for each other. Who finds one begins anew without it.
     """
-    if not ends:
-        return {}
-    rows = await connection.execute(LOCK_PLAYERS, {"brand": brand, "ids": sorted(player_ids)})
-    states = {row.id: PlayerState.from_text(brand, row.id, row.state) for row in rows}
-    identities = [{"source": event.event_source, "id": event.event_id} for _, event in ends.values()]
-    asked = {"brand": brand, "rows": orjson.dumps(identities).decode()}
-    known = {(row.source, row.id) for row in await connection.execute(_KNOWN, asked)}
-    early: dict[int, TooEarly] = {}
-    for position, (player_id, event) in ends.items():
-        if (event.event_source, event.event_id) in known:
-            continue  # it is a duplicate, and was judged when it was new
-        before = [other for one, other in events[:position] if one == player_id]
-        at, least = min(event.occurred_at, now), minimum.of(brand, states.get(player_id), now)
-        for since in _begun(event, states, player_id, before):
-            if since <= at < since + least:
-                early[position] = TooEarly(since, least)
-    return early
+
+    def __init__(self, minimum: SelfExclusionMinimum) -> None:
+        self.minimum = minimum
+        #: By position in the batch.
+        self.refusals: dict[int, TooEarly] = {}
+
+    def look(
+        self,
+        brand: str,
+        events: Sequence[tuple[str, Event]],
+        accepted: Collection[int],
+        states: Mapping[str, PlayerState],
+        now: datetime,
+    ) -> None:
+        """Raise `EndsTooEarly` for ends among `accepted`, which are positions in `events`.
+
+        A duplicate is not judged again: it was when it was new.
+        """
+        early: dict[int, TooEarly] = {}
+        for position in accepted:
+            player_id, event = events[position]
+            if not _is_end(event):
+                continue
+            before = [other for one, other in events[:position] if one == player_id]
+            at, least = min(event.occurred_at, now), self.minimum.of(brand, states.get(player_id), now)
+            for since in _begun(event, states, player_id, before):
+                if since <= at < since + least:
+                    early[position] = TooEarly(since, least)
+        if early:
+            raise EndsTooEarly(early)
 
 
 def _is_end(event: Event) -> bool:
@@ -114,10 +116,3 @@ def _begun(end: Event, states: Mapping[str, PlayerState], player_id: str, before
         changes = (event for event in before if isinstance(event, StatusChanged))
         begun += [event.occurred_at for event in changes if event.to == SELF_EXCLUDED]
     return begun
-
-
-_KNOWN = text(
-    f"""
-    SELECT t.source, t.id FROM json_to_recordset(CAST(:rows AS json)) AS t (source text, id text) WHERE {IS_KNOWN}
-    """  # noqa: S608 - our own words
-)

@@ -27,7 +27,7 @@ from activities.intake.decision_writes import DecisionRows, as_json
 from activities.intake.deposit_checks import open_deposit_checks
 from activities.intake.erased_players import ErasedPast, PlayersErased
 from activities.intake.event_store import Identity, store_events
-from activities.intake.exclusion_minimum import SelfExclusionMinimum, early_ends, ends_among
+from activities.intake.exclusion_minimum import EarlyEnds, EndsTooEarly, SelfExclusionMinimum
 from activities.intake.failed_events import apart, concerns_one_player, keep
 from activities.intake.group_exclusions import protect_group, store_copies
 from activities.intake.locked_elsewhere import (
@@ -239,13 +239,15 @@ class Intake:
         self, database: Database, batch: _Batch, events: Sequence[tuple[str, Event]]
     ) -> list[Receipt]:
         accounts: dict[Account, str] = self.groups.accounts_of(batch.brand, events)
-        past, attempts = ErasedPast(), 0
+        past, early, attempts = ErasedPast(), EarlyEnds(self.self_exclusion_minimum), 0
         while True:
             attempts += 1
             try:
-                return await self._store_and_apply_locking(accounts, past, database, batch, events)
+                return await self._store_and_apply_locking(accounts, past, early, database, batch, events)
             except PlayersErased as found:
                 past.players |= found.players
+            except EndsTooEarly as found:
+                early.refusals |= found.refusals
             except AccountsNotLocked as needed:
                 # Rows are locked in the order of their ids, so what is needed besides is locked from the beginning.
                 accounts |= needed.accounts
@@ -268,29 +270,25 @@ class Intake:
         self,
         accounts: dict[Account, str],
         past: ErasedPast,
+        early: EarlyEnds,
         database: Database,
         batch: _Batch,
         events: Facts,
     ) -> list[Receipt]:
         brand, now, mode, events = batch.brand, batch.now, batch.mode, past.bare(events)
         ids = players_wanted(brand, events, accounts)[brand]
-        ends = ends_among(events)
         # Left after the commit: until then nobody else gets far with the same players.
         async with AsyncExitStack() as turn, database.transaction() as connection:
             if self.held is not None and self.held.among(brand, ids):
                 raise PlayersLocked  # since it went for a connection
-            if ends:
-                await turn.enter_async_context(self._applying(database, events))
-                await self._lock_before(connection, players_wanted(brand, events, accounts))
-            early = await early_ends(connection, brand, ids, events, ends, self.self_exclusion_minimum, now)
-            refused = past.refusals(events) | early
-            taken = [pair for position, pair in enumerate(events) if position not in refused] if refused else events
+            refused = past.refusals(events) | early.refusals
+            left = [position for position in range(len(events)) if position not in refused]
+            taken = [events[position] for position in left] if refused else events
             past_too, first, key = mode == "history", batch.first_counts, batch.key_id
             stored = await store_events(connection, brand, taken, history=past_too, first_counts=first, key_id=key)
             new = stored.new
             if new:
-                if not ends:
-                    await turn.enter_async_context(self._applying(database, events))
+                await turn.enter_async_context(self._applying(database, events))
                 await store_copies(connection, self.groups, brand, new, history=mode == "history")
                 async with self._locked_together(connection, players_wanted(brand, new, accounts), now) as together:
                     players, states = together[brand], {one: locked.states for one, locked in together.items()}
@@ -298,6 +296,8 @@ class Intake:
                     if missing := alone | self.groups.accounts_needed(brand, new, states):
                         raise AccountsNotLocked(missing)
                     past.look(new, players.states)
+                    accepted = [one for one, told in zip(left, stored.receipts, strict=True) if told == "accepted"]
+                    early.look(brand, events, accepted, players.states, now)
                     await self._apply_all(connection, batch, new, together)
         if len(self._known_players) > MAX_KNOWN_PLAYERS:
             self._known_players.clear()
@@ -396,14 +396,6 @@ class Intake:
                 brand: await stack.enter_async_context(self.locked(connection, brand, wanted[brand], now, create=True))
                 for brand in sorted(wanted)
             }
-
-    async def _lock_before(self, connection: AsyncConnection, wanted: Mapping[str, Collection[str]]) -> None:
-        """Lock rows in the order of all before somebody looks at those of one brand; of one brand alone nothing."""
-        if len(wanted) > 1:
-            for brand in sorted(wanted):
-                ids = sorted(wanted[brand])
-                await connection.execute(CREATE_PLAYERS, {"brand": brand, "ids": ids})
-                await self._lock(connection, brand, ids)
 
     @asynccontextmanager
     async def locked(

@@ -6,8 +6,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import select, text
 
 from activities.database import Database
+from activities.intake import intake
 from activities.intake.backpressure import protects
 from activities.intake.event_store import CONFLICT_SOURCE
 from activities.intake.exclusion_minimum import SelfExclusionMinimum, TooEarly
@@ -16,6 +18,7 @@ from activities.intake.receipts import Conflict, DuplicateOf, Receipt
 from activities.settings import Settings
 from activities.tables import events, players
 from tests.support.engine import BRAND, NOON, Casino, connected, execute, rows
+from tests.support.machine import eventually
 from workflows.events import (
     ConsentChanged,
     DepositApproved,
@@ -235,6 +238,13 @@ class TestFactsThatHappenOnce:
         assert isinstance(receipts[2], DuplicateOf)
 
 
+async def how_many_wait(database: Database, expected: int) -> bool:
+    """Whether so many of this database wait for a lock."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    async with database.reading() as connection:
+        return bool((await connection.execute(text(waiting))).scalar_one() == expected)
+
+
 class TestTheMinimumOfASelfExclusion:
     @pytest.fixture
     def casino(self, database: Database) -> Casino:
@@ -298,6 +308,23 @@ class TestTheMinimumOfASelfExclusion:
         receipts = await casino.intake.ingest(BRAND, told, NOON)
         assert receipts == ["accepted", "accepted", TooEarly(NOON, timedelta(hours=24)), "accepted"]
         assert (await state_of(database, "p")).protected(NOON) == "self_excluded"
+
+    async def test_an_end_and_another_sender_of_its_neighbour_do_not_wait_for_each_other(
+        self, casino: Casino, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Both take identities first and players afterwards; a circle would be tried again, and here it is not."""
+        monkeypatch.setattr(intake, "MAX_ATTEMPTS", 1)
+        await casino.happens("p", ExclusionSet, kind="self_exclusion", until=None)
+        casino.clock.later(timedelta(hours=24))
+        end, login = casino.event(ExclusionEnded, kind="self_exclusion"), casino.event(SessionLogin)
+        async with database.transaction() as held:
+            await held.execute(select(players.c.id).where(players.c.id == "p").with_for_update())
+            ending = asyncio.create_task(casino.intake.ingest(BRAND, [("p", end), ("p", login)], casino.clock.now))
+            await eventually(lambda: how_many_wait(database, 1))
+            repeating = asyncio.create_task(casino.intake.ingest(BRAND, [("p", login)], casino.clock.now))
+            await eventually(lambda: how_many_wait(database, 2))
+        assert await ending == ["accepted", "accepted"]
+        assert await repeating == ["duplicate"]
 
     async def test_the_sentence_says_from_when_on(self, casino: Casino) -> None:
         await casino.happens("p", ExclusionSet, kind="self_exclusion", until=None)
