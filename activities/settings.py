@@ -5,13 +5,14 @@ import os
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SecretsSettingsSource
 
 from activities.deployment_names import DEFAULT, queue_in
 from activities.roles import ROLES
+from content.ad_identifiers import Network
 from content.settings import ContentSettings, split_at_commas
 from workflows.channels import WebhookChannel
 from workflows.effect_queues import Provider
@@ -99,6 +100,20 @@ class AdAudience(BaseModel):
     segment: str
     #: The id of the audience at the network.
     there: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,100}$")]
+    network: Network = "meta"
+    #: With Google: the advertiser's account that has it, in digits.
+    account: Annotated[str, Field(pattern=r"^[0-9]{0,20}$")] = ""
+
+    @model_validator(mode="after")
+    def _has_its_account(self) -> Self:
+        if (self.network == "google") != bool(self.account):
+            raise ValueError("An audience has an account with network google, and there alone; correct AD_AUDIENCES.")
+        return self
+
+    @property
+    def called(self) -> str:
+        """What its network's adapter calls it."""
+        return f"{self.account}/{self.there}" if self.account else self.there
 
 
 class Settings(ContentSettings):
@@ -145,6 +160,9 @@ class Settings(ContentSettings):
     #: that it is told of, as JSON: [{"name": "best", "brand": "acme", "use": "seed", "segment": "vip", "there": "12"}].
     ad_network_url: str = ""
     ad_network_token: str = ""
+    #: Google's Data Manager, and the service account it knows us by, as JSON.
+    data_manager_url: str = "https://datamanager.googleapis.com/v1"
+    data_manager_account: str = ""
     ad_audiences: tuple[AdAudience, ...] = ()
     #: Where to ask whether a mail with the key `{key}` was taken over; unset where nobody can say.
     mail_lookup_url: str | None = None

@@ -6,12 +6,15 @@ added is judged once more in the transaction before.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 from typing import Final
 
 from httpx import AsyncClient
 from prometheus_client import Counter, Gauge
+from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
 from activities import audience_members as members
@@ -19,8 +22,11 @@ from activities.audiences import AT_ONCE, Audience, inside_of, page_of
 from activities.clock import Clock
 from activities.database import Database
 from activities.loops.maintenance import heartbeating
-from activities.providers.ad_network import MOST, AdNetworkUnavailable, CustomAudiences
+from activities.providers.ad_network import CustomAudiences
+from activities.providers.ad_networks import MOST, AdNetwork, AdNetworkUnavailable, LinesRefused
+from activities.providers.data_manager import DataManager
 from activities.settings import Settings
+from content.ad_identifiers import Network
 from workflows.background.audience_push import PUSH, Pushed
 from workflows.errors import DesignError
 from workflows.gate.policy_book import PolicyBook
@@ -30,7 +36,13 @@ logger = logging.getLogger(__name__)
 
 _WHICH: Final = ["brand", "audience"]
 TOLD: Final = Counter("journeys_audience_changes_total", "People an ad network was told of.", [*_WHICH, "what"])
+REFUSED: Final = Counter("journeys_audience_refused_total", "People whose line an ad network cannot read.", _WHICH)
 WAITING: Final = Gauge("journeys_audience_waiting", "People an ad network is yet to be told of.", _WHICH)
+
+
+#: Requests for one batch in which a network cannot read some lines; what is not found by then waits for the next pass.
+MOST_PARTS: Final = 64
+Note = Callable[[AsyncConnection, members.ListedAudience, Sequence[members.ListedMember], datetime], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -58,13 +70,13 @@ class AudiencePush:
     def __init__(
         self,
         database: Database,
-        network: CustomAudiences | None,
+        networks: Mapping[Network, AdNetwork],
         targets: Sequence[AudienceTarget],
         policies: PolicyBook,
         clock: Clock,
     ) -> None:
         self.database = database
-        self.network = network
+        self.networks = networks
         self.targets = targets
         self.policies = policies
         self.clock = clock
@@ -134,10 +146,8 @@ class AudiencePush:
                 some = await members.to_remove(connection, target.place, MOST, now)
             if not some:
                 return removed
-            await self._tell(target, some, "removed")
-            async with self.database.transaction() as connection:
-                await members.note_removed(connection, target.place, some, now)
-            removed += len(some)
+            claimed: Note = partial(_removed, claimed_at=now)
+            removed += await self._tell(target, some, "removed", claimed)
 
     async def _add(self, target: AudienceTarget) -> int:
         added = 0
@@ -153,24 +163,65 @@ class AudiencePush:
                 some = [one for one in some if inside.get(one.player_id) == one.line]
                 await members.note_asked(connection, target.place, some, now)
             if some:
-                await self._tell(target, some, "added")
-                async with self.database.transaction() as connection:
-                    await members.note_added(connection, target.place, some, self.clock())
-            added += len(some)
+                added += await self._tell(target, some, "added", members.note_added)
 
-    async def _tell(self, target: AudienceTarget, some: Sequence[members.ListedMember], what: str) -> None:
-        assert self.network is not None
-        lines = [one.line for one in some]
-        try:
-            if what == "added":
-                await self.network.add(target.there, lines)
-            else:
-                await self.network.remove(target.there, lines)
-        except AdNetworkUnavailable:
+    async def _tell(self, target: AudienceTarget, some: Sequence[members.ListedMember], what: str, note: Note) -> int:
+        """Tell the network of these; how many it took. One line that it cannot read holds up none of the others."""
+        parts, asked, taken = [list(some)], 0, 0
+        while parts and asked < MOST_PARTS:
+            part, asked = parts.pop(), asked + 1
+            try:
+                await self._say(target, part, what)
+            except LinesRefused as refused:
+                wrong = [one for position, one in enumerate(part) if position in refused.positions]
+                if wrong or len(part) == 1:
+                    await self._set_aside(target, wrong or part)
+                    parts += [rest] if (rest := [one for one in part if one not in (wrong or part)]) else []
+                else:
+                    half = len(part) // 2
+                    parts += [part[half:], part[:half]]
+                continue
+            except AdNetworkUnavailable:
+                await self._fail(target, [part, *parts])
+                raise
             async with self.database.transaction() as connection:
-                await members.note_failed(connection, target.place, some, self.clock())
-            raise
-        TOLD.labels(*target.place, what).inc(len(some))
+                await note(connection, target.place, part, self.clock())
+            TOLD.labels(*target.place, what).inc(len(part))
+            taken += len(part)
+        await self._fail(target, parts)
+        return taken
+
+    async def _fail(self, target: AudienceTarget, parts: Sequence[Sequence[members.ListedMember]]) -> None:
+        if unsaid := [one for part in parts for one in part]:
+            async with self.database.transaction() as connection:
+                await members.note_failed(connection, target.place, unsaid, self.clock())
+
+    async def _say(self, target: AudienceTarget, some: Sequence[members.ListedMember], what: str) -> None:
+        network, lines = self.networks[target.audience.network], [one.line for one in some]
+        if what == "added":
+            # Who is in a seed agreed to ads; of who is in a suppression list nobody says so.
+            await network.add(target.there, lines, agreed=target.audience.kind == "seed")
+        else:
+            await network.remove(target.there, lines)
+
+    async def _set_aside(self, target: AudienceTarget, some: Sequence[members.ListedMember]) -> None:
+        """Say whose lines the network cannot read; they are said again after a pause that grows, apart from others."""
+        await self._fail(target, [some])
+        REFUSED.labels(*target.place).inc(len(some))
+        who = ", ".join(one.player_id for one in some[:5])
+        says = "The network of %s cannot read the lines of %s players, such as %s."
+        logger.warning(says, target.title, len(some), who)
+
+
+async def _removed(
+    connection: AsyncConnection,
+    place: members.ListedAudience,
+    some: Sequence[members.ListedMember],
+    _now: datetime,
+    *,
+    claimed_at: datetime,
+) -> None:
+    await members.note_removed(connection, place, some, claimed_at)
 
 
 def audience_push(
@@ -178,7 +229,7 @@ def audience_push(
 ) -> AudiencePush:
     """What tells the audiences of a deployment. Raises DesignError for one that nobody declared."""
     targets = [
-        AudienceTarget(one.name, Audience(one.brand, one.use, one.segment, "meta", settings.product), one.there)
+        AudienceTarget(one.name, Audience(one.brand, one.use, one.segment, one.network, settings.product), one.called)
         for one in settings.ad_audiences
     ]
     names = [one.place for one in targets]
@@ -190,10 +241,15 @@ def audience_push(
                 f"AD_AUDIENCES names the segment {one.audience.segment}, which nobody declared; those deployed are "
                 f"{', '.join(sorted(registry.segments))}."
             )
-    if not targets:
-        return AudiencePush(database, None, (), policies, clock)
     try:
-        network = CustomAudiences(settings.ad_network_url, settings.ad_network_token, http)
+        used = {one.network for one in settings.ad_audiences}
+        networks = {name: _network(name, settings, http, clock) for name in used}
     except ValueError as error:
         raise DesignError(str(error)) from None
-    return AudiencePush(database, network, targets, policies, clock)
+    return AudiencePush(database, networks, targets, policies, clock)
+
+
+def _network(name: Network, settings: Settings, http: AsyncClient, clock: Clock) -> AdNetwork:
+    if name == "google":
+        return DataManager(settings.data_manager_url, settings.data_manager_account, http, clock)
+    return CustomAudiences(settings.ad_network_url, settings.ad_network_token, http)

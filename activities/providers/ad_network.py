@@ -1,8 +1,5 @@
 """Audiences at an ad network, over an API of the shape of Meta's Custom Audiences (`/{audience}/users`).
 
-* JourneysError
-  x AdNetworkUnavailable
-
 `POST` adds people and `DELETE` takes them out, 10,000 at most in one request, by SHA-256 of mail address and number. To
 add who is there, or take out who is not, changes nothing there, so that what is in doubt is simply said again.
 Source: Meta, Marketing API, "Customer File Custom Audiences" and "Custom Audience Users".
@@ -17,16 +14,10 @@ import httpx
 import orjson
 
 from activities.audiences import Line
+from activities.providers.ad_networks import AdNetworkUnavailable, LinesRefused
 from activities.providers.bounded_answer import ask
-from workflows.errors import JourneysError
 
-#: People in one request; the network takes ten times as many.
-MOST: Final = 1_000
 _SCHEMA: Final = ("EMAIL", "PHONE")
-
-
-class AdNetworkUnavailable(JourneysError):
-    """The ad network did not say that it did what it was asked; ask again later, it does nothing twice."""
 
 
 class CustomAudiences:
@@ -44,12 +35,12 @@ class CustomAudiences:
         self._client = client
         self._timeout = timeout.total_seconds()
 
-    async def add(self, audience: str, lines: Sequence[Line]) -> None:
-        """Add people to an audience, at most `MOST`. Raises AdNetworkUnavailable unless all were taken in."""
+    async def add(self, audience: str, lines: Sequence[Line], *, agreed: bool = False) -> None:  # noqa: ARG002
+        """Add people to an audience; see `AdNetwork.add`. This network asks for no consent in the request."""
         await self._tell("POST", audience, lines)
 
     async def remove(self, audience: str, lines: Sequence[Line]) -> None:
-        """Take people out of an audience, at most `MOST`. Raises AdNetworkUnavailable unless all were taken in."""
+        """Take people out of an audience; see `AdNetwork.remove`."""
         await self._tell("DELETE", audience, lines)
 
     async def _tell(self, method: Literal["POST", "DELETE"], audience: str, lines: Sequence[Line]) -> None:
@@ -76,7 +67,9 @@ class CustomAudiences:
             raise AdNetworkUnavailable(
                 f"The ad network answered {response.status_code} (its code {code}); look at the audience and the token."
             )
-        if answer.get("num_received") != len(lines) or answer.get("num_invalid_entries", 0) != 0:
+        if answer.get("num_received") == len(lines) and answer.get("num_invalid_entries", 0) != 0:
+            raise LinesRefused("The ad network cannot read some of what it was told.")
+        if answer.get("num_received") != len(lines):
             raise AdNetworkUnavailable("The ad network did not take all that it was told.")
 
 

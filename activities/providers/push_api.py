@@ -13,18 +13,13 @@ from typing import Any, Final, Literal
 
 import httpx
 import orjson
-from joserfc import jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import RSAKey
 
 from activities.providers.adapter import ChannelUnavailable, DeadDevice, Delivered, OutgoingMessage, Rejected
 from activities.providers.bounded_answer import ask
+from activities.providers.service_account import NotLetIn, ServiceAccount
 from activities.providers.webhook import retry_after
 
 _SCOPE: Final = "https://www.googleapis.com/auth/firebase.messaging"
-_GRANT: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-#: For how long we ask to be let in, and how much earlier than told we ask anew.
-_FOR, _EARLY = timedelta(hours=1), timedelta(minutes=1)
 #: Codes that are about the token: no app has it any more; it is another sender's.
 _DEAD: Final = frozenset({"UNREGISTERED", "SENDER_ID_MISMATCH", "Unregistered", "BadDeviceToken", "ExpiredToken"})
 _NOT_THE_MESSAGE: Final = frozenset({401, 403, 404, 405, 408, 429})
@@ -53,18 +48,12 @@ class PushApiAdapter:
         if not url.startswith(("https://", "http://127.0.0.1", "http://localhost")):
             raise ValueError("The push API is at an address like https://host/…/messages:send; correct PUSH_API_URL.")
         try:
-            read = orjson.loads(account)
-            self._email, self._token_uri = str(read["client_email"]), str(read["token_uri"])
-            self._key = RSAKey.import_key(str(read["private_key"]))
-        except (ValueError, KeyError, TypeError, JoseError):
-            raise ValueError(
-                "PUSH_API_ACCOUNT is no service account; give it the JSON file that the push service's console makes."
-            ) from None
+            self._account = ServiceAccount(account, _SCOPE, client, timeout)
+        except ValueError as error:
+            raise ValueError(f"PUSH_API_ACCOUNT is {error}") from None
         self._url = url
         self._client = client
         self._timeout = timeout
-        self._access: tuple[str, datetime] | None = None
-        self._asking = asyncio.Lock()
 
     async def deliver(self, message: OutgoingMessage, now: datetime) -> Delivered | Rejected:
         """Hand a message to every device of the player; see `Adapter.deliver`."""
@@ -79,30 +68,15 @@ class PushApiAdapter:
             raise ChannelUnavailable(what, may_have_arrived=False) from None
         told = await asyncio.gather(*(self._send(message, token, access, now) for token in tokens))
         if any(one.status == 401 for one in told):
-            self._access = None
+            self._account.forget()
         return _judge(message, tokens, told)
 
     async def _let_in(self, now: datetime) -> str:
-        """What stands for the service account for an hour (RFC 7523)."""
-        async with self._asking:
-            if self._access is not None and now < self._access[1]:
-                return self._access[0]
-            moment = int(now.timestamp())
-            claims = {"iss": self._email, "scope": _SCOPE, "aud": self._token_uri, "iat": moment}
-            claims["exp"] = moment + int(_FOR.total_seconds())
-            signed = jwt.encode({"alg": "RS256"}, claims, self._key)
-            form = {"grant_type": _GRANT, "assertion": signed}
-            response = await ask(
-                self._client, "POST", self._token_uri, data=form, timeout=self._timeout.total_seconds()
-            )
-            answer = _read(response)
-            access, lasts = answer.get("access_token"), answer.get("expires_in")
-            if not response.is_success or not isinstance(access, str):
-                what = f"The push service did not know the service account ({response.status_code}); try again."
-                raise ChannelUnavailable(what, may_have_arrived=False, answered=response.status_code < 500)
-            good_for = timedelta(seconds=lasts) if isinstance(lasts, int) else _FOR
-            self._access = (access, now + good_for - _EARLY)
-            return access
+        try:
+            return await self._account.let_in(now)
+        except NotLetIn as refused:
+            what = f"The push service did not know the service account ({refused.status}); try again."
+            raise ChannelUnavailable(what, may_have_arrived=False, answered=refused.status < 500) from None
 
     async def _send(self, message: OutgoingMessage, token: str, access: str, now: datetime) -> _Told:
         try:

@@ -9,6 +9,7 @@ who is there changes nothing, and to remove one hash of a person removes the per
 import json
 import os
 from collections import defaultdict
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import parse_qsl
@@ -27,12 +28,17 @@ def _error(status: int, code: int, message: str) -> JSONResponse:
     return JSONResponse({"error": {"message": message, "type": "OAuthException", "code": code}}, status_code=status)
 
 
-def _is_hash(value: object) -> bool:
+def is_hash(value: object) -> bool:
+    """Whether it is SHA-256 in hexadecimal, or nothing."""
     return isinstance(value, str) and (not value or (len(value) == 64 and set(value) <= set("0123456789abcdef")))
 
 
-def create_app(journal: Journal, token: str) -> FastAPI:
-    """The network: one token may write, to whatever audience."""
+def _is_line(line: list[Any]) -> bool:
+    return len(line) == 2 and all(is_hash(one) for one in line) and any(line)
+
+
+def create_app(journal: Journal, token: str, unreadable: Collection[str] = ()) -> FastAPI:
+    """The network: one token may write, to whatever audience. Lines with an `unreadable` hash are invalid to it."""
     app = FastAPI(title="Local ad network")
     audiences: dict[str, set[tuple[str, str]]] = defaultdict(set)
 
@@ -49,7 +55,7 @@ def create_app(journal: Journal, token: str) -> FastAPI:
         lines: list[list[Any]] = payload["data"]
         if payload["schema"] != ["EMAIL", "PHONE"] or "session_id" not in session or len(lines) > MOST:
             return _error(400, 100, "Invalid parameter")
-        wrong = [line for line in lines if len(line) != 2 or not all(_is_hash(one) for one in line) or not any(line)]
+        wrong = [line for line in lines if not _is_line(line) or any(one in unreadable for one in line)]
         told = {(email, phone) for email, phone in (line for line in lines if line not in wrong)}
         if request.method == "POST":
             audiences[audience] |= told

@@ -10,19 +10,15 @@ The service account comes from PUSH_ACCOUNT, as JSON, so that it does not show i
 import json
 import os
 import secrets
-import time
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import parse_qsl
 
 import typer
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
-from joserfc import jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import RSAKey
 
 from local.stand_ins.base import Journal, server
+from local.stand_ins.token_service import TokenService
 
 #: Bytes of a message; more is refused.
 LARGEST = 4_096
@@ -39,30 +35,18 @@ def _error(status: int, name: str, message: str, code: str | None = None) -> JSO
 def create_app(journal: Journal, account: dict[str, str]) -> FastAPI:
     """The service: one account may send, to every token that was not removed."""
     app = FastAPI(title="Local push service")
-    key = RSAKey.import_key(account["private_key"])
-    let_in: set[str] = set()
+    tokens = TokenService(account)
     removed: set[str] = set()
 
     @app.get("/livez")
     async def live() -> dict[str, str]:
         return {"status": "ok"}
 
-    @app.post("/token")
-    async def token(request: Request) -> JSONResponse:
-        form = dict(parse_qsl((await request.body()).decode()))
-        try:
-            claims = jwt.decode(form.get("assertion", ""), key, algorithms=["RS256"]).claims
-        except (JoseError, ValueError):
-            claims = {}
-        known = claims.get("iss") == account["client_email"] and claims.get("aud") == account["token_uri"]
-        if not form.get("grant_type", "").endswith(":jwt-bearer") or not known or claims.get("exp", 0) < time.time():
-            return JSONResponse({"error": "invalid_grant"}, status_code=400)
-        let_in.add(access := secrets.token_hex(16))
-        return JSONResponse({"access_token": access, "expires_in": 3599, "token_type": "Bearer"})
+    app.add_api_route("/token", tokens.token, methods=["POST"])
 
     @app.post("/v1/projects/{project}/messages:send")
     async def send(project: str, request: Request) -> JSONResponse:
-        if request.headers.get("authorization", "").removeprefix("Bearer ") not in let_in:
+        if not tokens.knows(request):
             return _error(401, "UNAUTHENTICATED", "Request had invalid authentication credentials.")
         body = await request.body()
         message = json.loads(body)["message"]

@@ -1,5 +1,6 @@
 """An ad network is told who joined an audience and, first, who is out of it; cut off anywhere it comes out the same."""
 
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ from typing import Any, Literal
 
 import httpx
 import pytest
+from joserfc.jwk import RSAKey
 
 from activities.audience_members import FORGET, FORGOTTEN_AFTER, ListedMember, note_added
 from activities.audiences import AT_ONCE, Audience
@@ -16,11 +18,13 @@ from activities.database import Database
 from activities.erasures import ErasureRequest, request_erasure
 from activities.loops.audience_push import AudiencePush, AudienceTarget, audience_push
 from activities.providers.ad_network import CustomAudiences
+from activities.providers.data_manager import DataManager
 from activities.seeds import TOP_DECILE, write_seed
 from activities.settings import AdAudience, Settings
 from activities.tables import audience_members, audience_syncs
 from local.stand_ins.ad_network import create_app
 from local.stand_ins.base import Journal
+from local.stand_ins.data_manager import create_app as data_manager
 from tests.support.engine import BRAND, Casino, HeldClock, connected, rows
 from workflows import ConsentChanged, ExclusionSet, hours
 from workflows.errors import DesignError
@@ -95,9 +99,16 @@ async def push(database: Database, casino: Casino, network: Network) -> AsyncIte
         yield pushing(database, casino, http, "seed", TOP_DECILE)
 
 
+GOOGLE = {
+    "client_email": "crm@project.example",
+    "token_uri": "http://127.0.0.1/token",
+    "private_key": RSAKey.generate_key(2048).as_pem(private=True).decode(),
+}
+
+
 def pushing(database: Database, casino: Casino, http: httpx.AsyncClient, use: Any, segment: str) -> AudiencePush:
     target = AudienceTarget("best", Audience(BRAND, use, segment, "meta"), "12021")
-    return AudiencePush(database, CustomAudiences(URL, "a-token", http), [target], POLICIES, casino.clock)
+    return AudiencePush(database, {"meta": CustomAudiences(URL, "a-token", http)}, [target], POLICIES, casino.clock)
 
 
 async def best(database: Database, casino: Casino, *players: str) -> None:
@@ -310,6 +321,41 @@ async def test_a_suppression_list_gets_who_is_protected_and_loses_who_refuses(
         await casino.happens("anna", ExclusionSet, kind="self_exclusion", until=None)
         await push.go()
         assert await network.there() == [hash_of("anna")]
+
+
+@pytest.mark.parametrize("called", ["meta", "google"])
+async def test_a_line_that_the_network_cannot_read_is_told_and_holds_up_none_of_the_others(
+    database: Database,
+    casino: Casino,
+    tmp_path: Path,
+    called: Literal["meta", "google"],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    names, wrong = [f"p{number:02}" for number in range(30)], {hash_of("p07"), hash_of("p21")}
+    journal = Journal(tmp_path / "ads.jsonl")
+    app = create_app(journal, "a-token", wrong) if called == "meta" else data_manager(journal, GOOGLE, wrong)
+    place = "12021" if called == "meta" else "123/12021"
+    target = AudienceTarget("best", Audience(BRAND, "seed", TOP_DECILE, called), place)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as http:
+        google = DataManager("http://127.0.0.1/v1", json.dumps(GOOGLE), http, lambda: datetime.now(UTC))
+        networks: dict[Any, Any] = {"meta": CustomAudiences(URL, "a-token", http), "google": google}
+        push = AudiencePush(database, networks, [target], POLICIES, casino.clock)
+        await join(database, casino, *names)
+        told = await push.go()
+        assert (told.added, told.failed) == (28, [])
+        waits = [row for row in await rows(database, audience_members) if row["told_at"] is None]
+        assert sorted((row["player_id"], row["attempts"]) for row in waits) == [("p07", 1), ("p21", 1)]
+        assert "cannot read the lines" in caplog.text
+        assert not any(one in caplog.text for one in wrong)
+        # Who is readable and comes later is not held up either, nor who leaves.
+        casino.clock.later(hours(2))
+        await join(database, casino, *names, "later")
+        await say_no(casino, "p00")
+        await say_no(casino, "p21")
+        told = await push.go()
+        assert (told.added, told.removed, told.failed) == (1, 1, [])
+        left = [row["player_id"] for row in await rows(database, audience_members)]
+        assert ("p00" in left, "later" in left, len(left)) == (False, True, 30)
 
 
 async def test_who_could_not_be_taken_out_for_a_month_is_not_forgotten_while_the_audience_is_told(

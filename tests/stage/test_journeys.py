@@ -197,13 +197,13 @@ class TestSecondDeposit:
         ]
 
     @pytest.mark.parametrize("hour", range(0, 24, 3))
-    @pytest.mark.parametrize("loses", [False, True])
+    @pytest.mark.parametrize("lost", [0, 3])
     async def test_whatever_hour_it_begins_at_no_text_says_an_offer_is_open_for_longer_than_it_is(
-        self, rehearse: Rehearse, hour: int, loses: bool
+        self, rehearse: Rehearse, hour: int, lost: int
     ) -> None:
         run = await rehearse(second_deposit, OLENA, at=datetime(2026, 1, 12, hour, tzinfo=UTC))
-        if loses:
-            await run.happens(RoundCompleted, times=3, stake_minor=100, win_minor=0)
+        if lost:
+            await run.happens(RoundCompleted, times=lost, stake_minor=100, win_minor=0)
         await ends(run)
         told = [one for one in run.world.messages if "valid_hours" in one.variables and not one.suppressed]
         assert {one.template for one in told} == {"reload-offer", "last-call"}

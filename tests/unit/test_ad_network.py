@@ -10,7 +10,8 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request, Response
 
-from activities.providers.ad_network import AdNetworkUnavailable, CustomAudiences
+from activities.providers.ad_network import CustomAudiences
+from activities.providers.ad_networks import AdNetworkUnavailable
 from local.stand_ins.ad_network import create_app
 from local.stand_ins.base import Journal
 
@@ -59,7 +60,7 @@ async def test_who_joins_leaves_and_joins_again_is_told_in_a_session_of_its_own_
     ("lines", "token", "says"),
     [
         ([ANNA], "another", "answered 400 .its code 190"),
-        ([("no hash", "")], TOKEN, "did not take all"),
+        ([("no hash", "")], TOKEN, "cannot read some"),
         ([ANNA] * 10_001, TOKEN, "its code 100"),
     ],
 )
