@@ -4,6 +4,7 @@ It ends when its stdin does. Nothing here may start a thread: a fork has only th
 """
 
 import array
+import gc
 import importlib
 import json
 import os
@@ -116,4 +117,6 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path.cwd()))
     for module in LOADED:
         importlib.import_module(module)
+    # What is loaded stays: a fork that looked through it, as it does at its end, would copy all of it.
+    gc.freeze()
     serve(sys.argv[1])
