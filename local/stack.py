@@ -326,8 +326,11 @@ class Stack:
         if self._erasing is not None:
             self._erasing.cancel()
             await asyncio.wait({self._erasing})
-        for child in reversed(self._children.values()):
-            await child.stop()
+        # Ours need the servers to end cleanly; of one kind nobody waits for another.
+        servers = {service.name for service in self.servers()} if self.memory.ports else set()
+        for ours in (True, False):
+            ending = [child for name, child in self._children.items() if (name not in servers) is ours]
+            await asyncio.gather(*(child.stop() for child in ending))
         if self._lock is not None:
             self._lock.close()
             self._lock = None

@@ -307,7 +307,8 @@ async def test_a_service_that_never_answers_fails_with_the_end_of_its_log(
         return False
 
     command = (sys.executable, "-c", program)
-    broken = Supervised(Service(name="broken", command=command, ready=never), log=tmp_path / "broken.log")
+    service, log = Service(name="broken", command=command, ready=never), tmp_path / "broken.log"
+    broken = Supervised(service, log=log, first_pause=0.001)
     broken.start()
     try:
         with pytest.raises(StackError, match=rf"{told}(.|\n)*cat"):
