@@ -5,13 +5,22 @@ What a folder must hold is written in `docs/templates.md`; what its texts may sa
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from babel import Locale, UnknownLocaleError
-from jinja2 import BaseLoader, DictLoader, StrictUndefined, Template, TemplateSyntaxError, pass_context
+from jinja2 import (
+    BaseLoader,
+    DictLoader,
+    Environment,
+    StrictUndefined,
+    Template,
+    TemplateSyntaxError,
+    nodes,
+    pass_context,
+)
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -154,6 +163,25 @@ def _manner(context: Context) -> Manner:
     return manner
 
 
+class _ParsedTexts(DictLoader):
+    """Compiles what was parsed to be judged, and then forgets the tree: compiling may change it."""
+
+    def __init__(self, sources: Mapping[str, str], trees: dict[str, nodes.Template]) -> None:
+        super().__init__(sources)
+        self._trees = trees
+
+    def load(
+        self,
+        environment: Environment,
+        name: str,
+        globals: MutableMapping[str, Any] | None = None,  # noqa: A002 - Jinja's word
+    ) -> Template:
+        tree = self._trees.pop(name, None)
+        if tree is None:
+            return super().load(environment, name, globals)
+        return environment.template_class.from_code(environment, environment.compile(tree, name), globals or {})
+
+
 class TemplateFiles:
     """One reading of the directories: what was found, and everything that is wrong with it.
 
@@ -168,7 +196,8 @@ class TemplateFiles:
         self.texts: dict[tuple[str, Channel, str], Template] = {}
         self.html: dict[tuple[str, str], Template] = {}
         self.sources: dict[str, str] = {}
-        self.environment = sandbox(DictLoader(self.sources))
+        self.trees: dict[str, nodes.Template] = {}
+        self.environment = sandbox(_ParsedTexts(self.sources, self.trees))
 
     def read_all(self) -> None:
         """Fill `templates`, `texts` and `html`, or `problems`."""
@@ -299,7 +328,7 @@ class TemplateFiles:
                     )
                     continue
                 locale = Locale.parse(language, sep="-")
-                reading = read_source(self.environment, file, self.sources, declared, locale)
+                reading = read_source(self.environment, file, self.sources, declared, locale, self.trees)
                 self.problems += reading.problems
                 readings[base] = reading
                 if not reading.problems and reading.blocks != set(blocks):

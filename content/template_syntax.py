@@ -55,10 +55,15 @@ def read_source(
     sources: Mapping[str, str],
     declared: Mapping[str, Declared],
     locale: Locale,
+    trees: dict[str, nodes.Template] | None = None,
 ) -> TemplateReading:
-    """Judge one file; the problems are sentences that name the file, the line and the mend."""
+    """Judge one file; the problems are sentences that name the file, the line and the mend.
+
+    `trees` are the files parsed already, by file. What is parsed here is put there: many texts share a piece, and
+    whoever compiles a text need not parse it again.
+    """
     reading = TemplateReading()
-    reader = _Reader(environment, sources, declared, locale, reading, file)
+    reader = _Reader(environment, sources, declared, locale, reading, file, {} if trees is None else trees)
     tree = reader.parse(file)
     if tree is None:
         return reading
@@ -97,6 +102,7 @@ class _Reader:
         locale: Locale,
         reading: TemplateReading,
         file: str,
+        trees: dict[str, nodes.Template],
     ) -> None:
         self._environment = environment
         self._sources = sources
@@ -104,9 +110,12 @@ class _Reader:
         self._locale = locale
         self._reading = reading
         self._file = file
+        self._trees = trees
         self._inside_shared = False
 
     def parse(self, file: str) -> nodes.Template | None:
+        if file in self._trees:
+            return self._trees[file]
         try:
             tree = self._environment.parse(self._sources[file], filename=file)
         except TemplateSyntaxError as error:
@@ -118,6 +127,7 @@ class _Reader:
         if tree is None or _depth(tree) > DEEPEST:
             self._reading.problems.append(f"{file}: is nested more than {DEEPEST} deep; write it flatter.")
             return None
+        self._trees[file] = tree
         return tree
 
     def complain(self, node: nodes.Node, what: str) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, tzinfo
 from decimal import Context, Decimal
+from functools import cache
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
@@ -216,6 +217,7 @@ def write_plural(manner: Manner, number: int | Decimal, forms: Mapping[str, str]
     return f"{write_number(manner, number)} {word}"
 
 
+@cache
 def plural_categories(locale: Locale) -> frozenset[str]:
     """The forms a language needs to count whole things: one, other for English; one, few, many for Russian."""
     # A hundred numbers show every rule of the languages CLDR knows; thousands and millions show the rare ones.
