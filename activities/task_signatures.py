@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import select, text
+from sqlalchemy import ColumnElement, and_, or_, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.actors import Actor
 from activities.overdue_records import overdue
 from activities.people import who_may_work
-from activities.tables import task_signatures
+from activities.tables import task_signatures, tasks
 from activities.task_rows import TaskConflict, TaskRow
 from workflows.effects import OpenTask
 from workflows.task_rights import NotTheirs, Signature, refusal
@@ -50,6 +50,15 @@ async def not_theirs(connection: AsyncConnection, task: TaskRow, actor: Actor, n
         return None
     may = tuple(person.email for person in able if person.id not in signers)
     return TaskConflict("not_theirs", task, refused.rule, refused.sentence, may)
+
+
+def within_rights(actor: Actor) -> ColumnElement[bool]:
+    """Tasks that are for one of the actor's teams and ask for no skill they lack: `refusal`, as a condition in SQL.
+
+    Of a task that wants another pair of eyes only `not_theirs` knows whether the actor may still answer it.
+    """
+    skill = or_(tasks.c.skill.is_(None), tasks.c.skill.in_(sorted(actor.skills)))
+    return skill if actor.teams is None else and_(skill, tasks.c.team.in_(sorted(actor.teams)))
 
 
 async def bar_who_answered(connection: AsyncConnection, opening: OpenTask, task_id: str, now: datetime) -> None:

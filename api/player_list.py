@@ -11,10 +11,13 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.actors import Actor
+from activities.engine import Engine
 from activities.people import find_person
 from activities.player_hosts import hosted_by
 from activities.player_lookups import birthdays_between, born_on, found_by, silent_since
 from activities.tables import memberships, player_notes, players, tasks
+from activities.task_signatures import within_rights
 from activities.tasks import OPEN_STATES
 from api.dependencies import EngineOf
 from api.pagination import Filter, Page, PageQuery
@@ -69,7 +72,9 @@ class PortfolioGlance(BaseModel):
     birthday_in: int | None = Field(None, description="Days until their next birthday, where they are; 0 is today.")
     last_login: datetime | None = None
     last_contact: datetime | None = Field(None, description="The newest note of a call or a letter, or answered call.")
-    next_task_due: datetime | None = Field(None, description="When the first of their open tasks is due.")
+    next_task_due: datetime | None = Field(
+        None, description="When the first of their open tasks is due that you may do."
+    )
     next_task_id: str | None = Field(None, description="Which task that is.")
 
 
@@ -84,19 +89,25 @@ class ListedPlayer(PlayerSummary):
 @router.get("", responses=COMMON)
 async def list_players(engine: EngineOf, key: Reading, query: Annotated[PlayerQuery, Query()]) -> Page[ListedPlayer]:
     """The players of the key's brand, by id: all, or those whom somebody looks after, or finds."""
-    chosen = select(*COLUMNS).where(players.c.brand == key.brand)
-    after = query.after(key.brand, str)
+    return await players_for(engine, key.actor(), query)
+
+
+async def players_for(engine: Engine, actor: Actor, query: PlayerQuery) -> Page[ListedPlayer]:
+    """The players of the actor's brand; the tasks told of each are those that the actor may work on."""
+    brand = actor.brand
+    chosen = select(*COLUMNS).where(players.c.brand == brand)
+    after = query.after(brand, str)
     if after is not None:
         chosen = chosen.where(players.c.id > after[0])
     now = engine.clock()
     async with engine.database.reading() as connection:
-        chosen = _narrowed(await _chosen(connection, chosen, key.brand, query), query, now)
+        chosen = _narrowed(await _chosen(connection, chosen, brand, query), query, now)
         result = await connection.execute(chosen.order_by(players.c.id).limit(query.size + 1))
-        page, token = query.page(key.brand, [PlayerRow(*row) for row in result], lambda row: (row.id,))
+        page, token = query.page(brand, [PlayerRow(*row) for row in result], lambda row: (row.id,))
         states = [row.player_state() for row in page]
         kept = [one for one in zip(page, states, strict=True) if _has_birthday(one[1], query.birthday, now)]
         ids = [row.id for row, _ in kept]
-        glances = await _glances(connection, key.brand, ids, now) if query.show_portfolio else {}
+        glances = await _glances(connection, actor, ids, now) if query.show_portfolio else {}
     return Page(items=[_listed(row, state, query, glances, now) for row, state in kept], next_page_token=token)
 
 
@@ -168,9 +179,13 @@ def _years(today: date) -> tuple[int, int]:
 
 
 async def _glances(
-    connection: AsyncConnection, brand: str, ids: Sequence[str], now: datetime
+    connection: AsyncConnection, actor: Actor, ids: Sequence[str], now: datetime
 ) -> dict[str, PortfolioGlance]:
-    """Of each of these players: when somebody spoke to them last, and what is due."""
+    """Of each of these players: when somebody spoke to them last, and what the actor may do next.
+
+    A task in a colleague's hands is told where there is no other.
+    """
+    brand = actor.brand
     noted = select(player_notes.c.player_id, func.max(player_notes.c.at)).where(
         player_notes.c.brand == brand, player_notes.c.player_id.in_(ids), player_notes.c.kind == "contact"
     )
@@ -178,11 +193,12 @@ async def _glances(
     answered = select(tasks.c.player_id, func.max(tasks.c.closed_at)).where(
         *of_theirs, tasks.c.answer["outcome"].astext == "reached", tasks.c.closed_at <= now
     )
+    in_other_hands = func.coalesce(tasks.c.assignee, actor.name) != actor.name
     waiting = (
         select(tasks.c.player_id, tasks.c.id, tasks.c.due_at)
-        .where(*of_theirs, tasks.c.state.in_(OPEN_STATES))
+        .where(*of_theirs, tasks.c.state.in_(OPEN_STATES), within_rights(actor))
         .ext(distinct_on(tasks.c.player_id))
-        .order_by(tasks.c.player_id, tasks.c.due_at, tasks.c.id)
+        .order_by(tasks.c.player_id, in_other_hands, tasks.c.due_at, tasks.c.id)
     )
     spoken: dict[str, datetime] = {}
     for contacts, column in ((noted, player_notes.c.player_id), (answered, tasks.c.player_id)):

@@ -27,7 +27,7 @@ from api.console.rendering import path, render
 from api.console.visitor import Visitor, VisitorOf, moment_of
 from api.dependencies import ApiEngine, EngineOf
 from api.pagination import Page
-from api.player_list import MOST_DAYS, ListedPlayer, PlayerQuery, list_players
+from api.player_list import MOST_DAYS, ListedPlayer, PlayerQuery, players_for
 from api.player_notes import HostView
 from api.player_reach import ReachList
 from api.players import PlayerView
@@ -86,7 +86,7 @@ async def find(
     narrowed = {"silent": silent, "birthday": birthday} if mine else {}
     given = {"host": visitor.person.id, "show_portfolio": True, **narrowed} if mine else {}
     query = PlayerQuery.model_validate({"page_size": 50, "page_token": page, "show_names": True, **given})
-    listed = await list_players(engine, visitor.key, query)
+    listed = await players_for(engine, visitor.actor, query)
     shown: dict[str, Any] = {"listed": listed, "wanted": "", "missing": False, "mine": mine, "narrowed": narrowed}
     return render(request, visitor, "players.html", **shown)
 
@@ -99,7 +99,7 @@ async def go(request: Request, engine: EngineOf, visitor: VisitorOf) -> Response
     found: Page[ListedPlayer] = Page(items=[])
     if len(wanted) >= SHORTEST:
         query = PlayerQuery(q=wanted, page_size=200, show_names=True)
-        found = await list_players(engine, visitor.key, query)
+        found = await players_for(engine, visitor.actor, query)
     if len(found.items) == 1 or any(one.id == wanted for one in found.items):
         chosen = next((one for one in found.items if one.id == wanted), found.items[0])
         return RedirectResponse(path(visitor.brand, "players", chosen.id), 303)

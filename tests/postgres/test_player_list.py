@@ -143,6 +143,30 @@ async def test_a_portfolio_tells_birthday_contact_and_what_is_due(api: Api, desk
     assert one["portfolio"].get("next_task_due") is None
 
 
+async def test_the_next_task_of_a_player_is_one_that_who_asks_may_do(api: Api, desk: httpx.AsyncClient) -> None:
+    await known(api, "p-1", **NAMED)
+    colleague = await api.client("tasks:work", name="colleague")
+    # The sooner a task is due, the earlier it stands here: payments, then the skill `rg`, then two of anybody's.
+    opened = {}
+    for kind in ("disputed_transaction", "large_loss_talk", "birthday_call", "vip_inactivity_call"):
+        task = {"kind": kind, "player_id": "p-1", "reason": "To be done."}
+        opened[kind] = (await desk.post("/v1/tasks", json=task)).json()
+    team = opened["birthday_call"]["team"]
+
+    async def next_for(name: str, **bound: Any) -> str | None:
+        client = await api.client("players:read", "tasks:work", name=name, **bound)
+        (one,) = (await client.get("/v1/players", params={"q": "p-1", "show_portfolio": True})).json()["items"]
+        return next((kind for kind, task in opened.items() if task["id"] == one["portfolio"].get("next_task_id")), None)
+
+    assert await next_for("all", skills=["rg"]) == "disputed_transaction"
+    assert await next_for("safer", teams=[team], skills=["rg"]) == "large_loss_talk"
+    assert await next_for("host", teams=[team]) == "birthday_call"
+    assert await next_for("stranger", teams=["nobody"]) is None
+    assert (await colleague.post(f"/v1/tasks/{opened['birthday_call']['id']}/claim")).status_code == 200
+    assert await next_for("host", teams=[team]) == "vip_inactivity_call", "The other is in a colleague's hands."
+    assert await next_for("colleague", teams=[team]) == "birthday_call"
+
+
 async def test_another_brands_players_are_found_by_nobody(api: Api) -> None:
     await known(api, "p-1", **NAMED)
     stranger = await api.client("players:read", brand=f"{api.brand}-not")
