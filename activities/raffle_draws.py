@@ -56,6 +56,7 @@ class Winner:
     prize: JsonObject
     terms: RaffleTerms | None
     failures: int
+    drawn_at: datetime
     #: The account that stayed, where the winner's was merged into another since.
     merged_into: str | None
 
@@ -132,6 +133,12 @@ async def next_winner(connection: AsyncConnection, raffles: Collection[str], now
     Only places of draws that keep their terms, or of these raffles.
     """
     row = (await connection.execute(_NEXT_WINNER, {"raffles": [*raffles], "now": now})).one_or_none()
+    return None if row is None else Winner(**{**row._mapping, "terms": _terms(row.terms)})  # noqa: SLF001 - its name
+
+
+async def lock_winner(connection: AsyncConnection, winner: Winner) -> Winner | None:
+    """The same place, locked until the transaction ends; None where it is done with, or somebody gives it."""
+    row = (await connection.execute(_SAME_WINNER, winner.key)).one_or_none()
     return None if row is None else Winner(**{**row._mapping, "terms": _terms(row.terms)})  # noqa: SLF001 - its name
 
 
@@ -256,17 +263,25 @@ _WON: Final = text(
     VALUES (:brand, :raffle, :period, :place, :player, :ticket, CAST(:prize AS jsonb))
     """
 )
-_NEXT_WINNER: Final = text(
-    """
-    SELECT w.brand, w.raffle, w.period, w.place, w.player_id, w.prize, d.terms, w.failures,
+_WINNER: Final = """
+    SELECT w.brand, w.raffle, w.period, w.place, w.player_id, w.prize, d.terms, w.failures, d.drawn_at,
            (SELECT p.state ->> 'merged_into' FROM players p WHERE p.brand = w.brand AND p.id = w.player_id)
                AS merged_into
     FROM raffle_winners w JOIN raffle_draws d USING (brand, raffle, period)
-    WHERE w.settled_at IS NULL AND (w.due_at IS NULL OR w.due_at <= :now)
-        AND (d.terms IS NOT NULL OR w.raffle = ANY(:raffles))
+    WHERE w.settled_at IS NULL
+    """
+_NEXT_WINNER: Final = text(
+    f"""
+    {_WINNER} AND (w.due_at IS NULL OR w.due_at <= :now) AND (d.terms IS NOT NULL OR w.raffle = ANY(:raffles))
     ORDER BY w.brand, w.raffle, w.period, w.place LIMIT 1 FOR UPDATE OF w SKIP LOCKED
     """
 ).bindparams(bindparam("raffles", type_=ARRAY(Text)))
+_SAME_WINNER: Final = text(
+    f"""
+    {_WINNER} AND w.brand = :brand AND w.raffle = :raffle AND w.period = :period AND w.place = :place
+    FOR UPDATE OF w SKIP LOCKED
+    """
+)
 _SETTLE: Final = text(
     """
     UPDATE raffle_winners SET settled_at = :at, withheld = :withheld

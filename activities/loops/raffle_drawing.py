@@ -39,6 +39,8 @@ PAGE: Final = 200
 #: How long a prize that failed waits, at first and at most.
 WAIT_FIRST: Final = timedelta(minutes=1)
 WAIT_MOST: Final = timedelta(hours=1)
+#: How long a place waits for a register, counted from the draw. Longer than the draw: this prize is won.
+PLACE_PATIENCE: Final = timedelta(days=1)
 _REWARD: Final[TypeAdapter[Reward]] = TypeAdapter(Reward)
 
 
@@ -105,7 +107,7 @@ class RaffleDrawing:
                 done += 1
             except AskFirst as first:
                 assert winner is not None
-                await self._ask_or_push_back(winner, first)
+                done += await self._ask_or_put_off(winner, first)
             except Exception:
                 if winner is None:
                     raise
@@ -115,13 +117,39 @@ class RaffleDrawing:
                 await self._push_back(winner)
         return done
 
-    async def _ask_or_push_back(self, winner: Winner, first: AskFirst) -> None:
-        """Ask registers about who has won, so that the place is given next; without an answer it waits."""
+    async def _ask_or_put_off(self, winner: Winner, first: AskFirst) -> int:
+        """Ask registers about who has won, so that the place is given next; without an answer it waits.
+
+        When it has waited `PLACE_PATIENCE` the prize is withheld, and that is 1 place done with. Whatever else fails
+        meanwhile holds back this place alone, or the same one would be asked about first for ever.
+        """
+        place = (winner.place, winner.raffle, winner.period, winner.brand)
         try:
-            await self.registers.ask_about(winner.brand, first.players)
+            await self.registers.ask_about(winner.brand, first.players, insist=self.clock() < _until(winner))
+            if self.clock() >= _until(winner):
+                return await self._give_or_withhold(winner)
         except RegisterUnavailable as away:
-            logger.warning("Place %d of %s of %s waits: %s", winner.place, winner.raffle, winner.period, away)
+            logger.warning("Place %d of %s of %s in %s waits: %s", *place, away)
             await self._push_back(winner)
+        except Exception:
+            logger.exception("Asking registers about place %d of %s of %s in %s failed; it is given later.", *place)
+            await self._push_back(winner)
+        return 0
+
+    async def _give_or_withhold(self, winner: Winner) -> int:
+        """Give a place its prize by what registers have said; of whom none says anything the gate refuses it."""
+        now = self.clock()
+        async with self.database.transaction() as connection:
+            again = await raffle_draws.lock_winner(connection, winner)
+            if again is None:
+                return 0
+            terms = again.terms or RaffleTerms.of(self.intake.rules.loyalty.raffles[again.raffle], again.period)
+            withheld = await self._give(connection, again, terms, now, waits=False)
+            await raffle_draws.settle(connection, again, withheld, now)
+        if withheld is not None:
+            sentence = "The prize of place %d of %s of %s in %s, which waited a day for a register, is withheld: %s."
+            logger.warning(sentence, again.place, again.raffle, again.period, again.brand, withheld)
+        return 1
 
     async def _push_back(self, winner: Winner) -> None:
         """Let the places of others go first; where the database is away this fails too, and nothing is counted."""
@@ -241,11 +269,13 @@ class RaffleDrawing:
             return first_refusal(None, asked, self.policies.of(brand, None, now), now)
         return first_refusal(known.facts, asked, known.policy, now)
 
-    async def _give(self, connection: AsyncConnection, winner: Winner, terms: RaffleTerms, now: datetime) -> str | None:
+    async def _give(
+        self, connection: AsyncConnection, winner: Winner, terms: RaffleTerms, now: datetime, *, waits: bool = True
+    ) -> str | None:
         """Give a place its prize; why not, where the gate has something against it by now.
 
         What an account won that was merged away since goes to the one that stays. Raises `AskFirst`, with nothing
-        given, where a register must be asked first.
+        given, where a register must be asked first, as long as the place `waits` for one.
         """
         prize, product = _REWARD.validate_python(winner.prize), terms.product
         won_in, number = f"raffle:{winner.raffle}:{winner.period}:{winner.player_id}", str(winner.place)
@@ -254,7 +284,7 @@ class RaffleDrawing:
             state = players.states.get(player_id)
             known = await self._receiver(connection, winner.brand, player_id, now)
             kind, decision = self._decide(winner.brand, known, [GrantFacts.of(prize, product)], now)
-            if known is not None and (wanted := self._wanted(known, decision, now)):
+            if waits and known is not None and (wanted := self._wanted(known, decision, now)):
                 raise AskFirst({player_id: ToAsk(known.profile, wanted)})
             if state is not None and state.merged_into is not None:
                 raise LookupError(f"{player_id} was merged into {state.merged_into} a moment ago")
@@ -271,6 +301,11 @@ class RaffleDrawing:
             won = give(state, prize, giving, players.rules, now, players.failures)
             players.record(player_id, won)
         return None
+
+
+def _until(winner: Winner) -> datetime:
+    """Until when a place waits for registers."""
+    return winner.drawn_at + PLACE_PATIENCE
 
 
 def _waits(terms: RaffleTerms, now: datetime) -> bool:
