@@ -231,6 +231,23 @@ class TestRowsOfPlayers:
         assert state.spins_left(made, now + timedelta(hours=4)) == 0
         assert state.wheel_day(made, now) == WheelDay(made.day_of(now), 1, 1, 1, now)
 
+    def test_a_full_row_gives_up_the_spin_that_ends_first_and_never_the_one_just_given(self) -> None:
+        state, made = PlayerState("b", "p"), _wheel(1, 1, plays=0)()
+        now = datetime(2026, 3, 9, tzinfo=UTC)
+        # Of those before, the one given first ends last: it is not the oldest that goes.
+        ends = [*range(100, 100 - MOST_GIVEN, -1), 1]
+        for number, hour in enumerate(ends):
+            until = now + timedelta(hours=hour)
+            offer = OfferSpin(
+                brand="b", player_id="p", journey="j", run_id=f"r{number}", step="spin:w#1", wheel="w", until=until
+            )
+            state.offer_spin(offer, now)
+        held = [one.run_id for one in state.given_spins("w", now)]
+        assert len(held) == MOST_GIVEN == state.spins_left(made, now)
+        assert f"r{MOST_GIVEN}" in held, "who was told of a spin has it"
+        assert "r0" in held
+        assert f"r{MOST_GIVEN - 1}" not in held
+
     @pytest.mark.parametrize(
         ("within", "uses_given"),
         [

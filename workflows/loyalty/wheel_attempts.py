@@ -9,7 +9,7 @@ from pydantic import BeforeValidator
 
 from workflows.player_state.sparse_storage import parts_of, sparse
 
-#: Spins given by journeys that one row holds; beyond it the oldest goes.
+#: Spins given by journeys that one row holds; beyond it goes what ends first of those before, the least to lose.
 MOST_GIVEN: Final = 20
 
 
