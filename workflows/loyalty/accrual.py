@@ -38,23 +38,27 @@ def accrue(
     now = present.now
     at = event.occurred_at if event.occurred_at <= now + AHEAD else now
     on: date | None = None
+    day = ""
     moved: set[str] = set()
     for rule in rules:
         units = rule.units(event, failures)
         if not units:
             continue
-        on = on or present.day_of(at)
+        if on is None:
+            on = present.day_of(at)
+            day = on.isoformat()
         account = postings.state.account(rule.currency.name)
         late = not account.windows or at <= now - LATENESS
         factor = "100" if late else str(account.factor(at, getattr(event, "game_id", None), rule.product))
-        key = bucket_key(rule, on)
+        key = f"{rule.key}|{day}"
         bucket = account.buckets.get(key)
         if bucket is None:
             lot = lot_of(rule.product, on, rule.currency.expires, present)
             bucket = account.buckets[key] = AccrualBucket(lot)
             moved.add(rule.currency.name)
         bucket.units[factor] = bucket.units.get(factor, 0) + (-units if undone else units)
-        _follow(rule, account, key, postings, event)
+        if (points := rule.points(bucket.units)) != bucket.points:
+            _follow(rule, account, key, points, postings, event)
     # Only a new day can make an old one too many.
     for currency in sorted(moved):
         forget(postings.state.account(currency), present, postings, currency)
@@ -92,13 +96,10 @@ def forget(account: PointAccount, present: Present, postings: Postings, currency
             del account.buckets[key]
 
 
-def _follow(rule: EarnRule, account: PointAccount, key: str, postings: Postings, event: Event) -> None:
-    """Bring the lot to what the sums of its bucket say now."""
+def _follow(rule: EarnRule, account: PointAccount, key: str, points: int, postings: Postings, event: Event) -> None:
+    """Bring the lot to the points that the sums of its bucket come to now."""
     bucket = account.buckets[key]
-    points = rule.points(bucket.units)
     change = points - bucket.points
-    if not change:
-        return
     if change > 0:
         add(account.lots, {bucket.lot: change})
         account.ever += change

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from workflows.loyalty.mission_progress import MissionState
+from workflows.loyalty.mission_states import MissionStates
 from workflows.loyalty.point_account import PointAccount
 from workflows.loyalty.tier_standing import TierState
 from workflows.loyalty.tournament_scores import TournamentEntry
@@ -20,7 +20,7 @@ class LoyaltyState:
     transfers: int = 0
     #: By ladder.
     tiers: dict[str, TierState] = field(default_factory=dict)
-    missions: dict[str, MissionState] = field(default_factory=dict)
+    missions: MissionStates = field(default_factory=MissionStates)
     #: By badge: since when the player wears it.
     badges: dict[str, datetime] = field(default_factory=dict)
     #: By wheel.
@@ -57,7 +57,7 @@ class LoyaltyState:
         if "tiers" in values:
             values["tiers"] = {name: sparse(one, _TIER) for name, one in self.tiers.items()}
         if "missions" in values:
-            values["missions"] = {name: one.stored() for name, one in self.missions.items()}
+            values["missions"] = self.missions.stored()
         if "entries" in values:
             values["entries"] = {name: sparse(one, _ENTRY) for name, one in self.entries.items()}
         if "spins" in values:

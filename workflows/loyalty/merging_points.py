@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from workflows.loyalty.loyalty_state import LoyaltyState
 from workflows.loyalty.mission_progress import united
+from workflows.loyalty.mission_states import MissionStates
 from workflows.loyalty.point_account import MOST_WINDOWS
 from workflows.loyalty.point_lots import add, remove
 from workflows.loyalty.point_transfers import PointTransfer
@@ -54,7 +55,7 @@ def merge_loyalty(
     for name, theirs_of in absorbed.missions.items():
         mine = survivor.missions.get(name)
         survivor.missions[name] = theirs_of if mine is None else united(mine, theirs_of)
-    absorbed.missions = {}
+    absorbed.missions = MissionStates()
     for badge, since in absorbed.badges.items():
         survivor.badges[badge] = min(since, survivor.badges.get(badge, since))
     for collection, names in absorbed.pieces.items():

@@ -28,6 +28,15 @@ class AccrualBucket:
     points: int = 0
     posted: int = 0
 
+    def stored(self) -> dict[str, Any]:
+        """What differs from nothing; by hand, because a row has one of each rule and day."""
+        values: dict[str, Any] = {"lot": self.lot, "units": self.units}
+        if self.points:
+            values["points"] = self.points
+        if self.posted:
+            values["posted"] = self.posted
+        return values
+
 
 @dataclass(frozen=True, slots=True)
 class MultiplierWindow:
@@ -101,7 +110,7 @@ class PointAccount:
         """The same of one account."""
         values = sparse(self, _ACCOUNT)
         if "buckets" in values:
-            values["buckets"] = {key: sparse(one, _BUCKET) for key, one in self.buckets.items()}
+            values["buckets"] = {key: one.stored() for key, one in self.buckets.items()}
         if "windows" in values:
             values["windows"] = [sparse(one, _WINDOW) for one in self.windows]
         return values
@@ -112,4 +121,4 @@ def rule_of(bucket: str) -> str:
     return bucket.rpartition("|")[0].rpartition("~")[0]
 
 
-_ACCOUNT, _BUCKET, _WINDOW = parts_of(PointAccount), parts_of(AccrualBucket), parts_of(MultiplierWindow)
+_ACCOUNT, _WINDOW = parts_of(PointAccount), parts_of(MultiplierWindow)

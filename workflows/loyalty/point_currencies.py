@@ -100,7 +100,7 @@ class EarnRule:
 
     def units(self, event: Event, failures: list[RuleFailure]) -> int:
         """The weighted minor units of an event; 0 for one that earns nothing."""
-        if not passes(self.where, event, failures):
+        if self.where is not None and not passes(self.where, event, failures):
             return 0
         if not self.granted and getattr(event, "grant_id", None) is not None:
             return 0
@@ -115,7 +115,9 @@ class EarnRule:
     def points(self, units: Mapping[str, int]) -> int:
         """The points of a day: the sum over all factors, rounded down once, at most the cap and never below 0."""
         points, each = self.rate
-        weighted = sum(number * int(factor) for factor, number in units.items())
+        weighted = 0
+        for factor, number in units.items():
+            weighted += number * int(factor)
         return min(self.most, max(0, weighted * points // (each * WHOLE * WHOLE)))
 
 

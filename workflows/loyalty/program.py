@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
-from workflows.loyalty.missions import Collection, PlayerMission
+from workflows.loyalty.missions import Collection, PlayerMission, Step
 from workflows.loyalty.point_currencies import EarnRule, PointCurrency
 from workflows.loyalty.raffles import Raffle
 from workflows.loyalty.shop_items import Shop, ShopItem
@@ -51,6 +51,15 @@ class LoyaltyProgram:
         for one in self.missions.values():
             for kind in one.kinds:
                 about.setdefault(kind.type, []).append(one)
+        return about
+
+    @cached_property
+    def only_steps_about(self) -> Mapping[str, Mapping[str, Step]]:
+        """By type of event and mission: the only step of one that is done by a number, for all who may see it."""
+        about: dict[str, dict[str, Step]] = {}
+        for one in self.missions.values():
+            if len(one.steps) == 1 and not one.control and one.steps[0].measure.how != "distinct":
+                about.setdefault(one.steps[0].measure.kind.type, {})[one.name] = one.steps[0]
         return about
 
     def instance_named(self, instance: str) -> tuple[Tournament, Instance] | None:

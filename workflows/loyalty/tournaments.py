@@ -107,7 +107,7 @@ class Instance:
     closes: datetime
     cut: datetime
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Its name, with the date in the tournament's zone on which it opens."""
         return f"{self.tournament}:{self.on.isoformat()}"
@@ -146,12 +146,12 @@ class Tournament:
         known = self.words.get(language or "") or self.words.get(ENGLISH)
         return known or next(iter(self.words.values()), "")
 
-    @property
+    @cached_property
     def measure(self) -> Measure:
         """What is counted, whichever way."""
         return self.score.measure if isinstance(self.score, Best) else self.score
 
-    @property
+    @cached_property
     def how(self) -> Literal["sum", "distinct", "best"]:
         """How events make a score: added up, counted by different values, or the largest alone."""
         if isinstance(self.score, Best):
@@ -177,8 +177,19 @@ class Tournament:
 
     def instance_at(self, at: datetime) -> Instance | None:
         """The instance that holds a moment; None between two of them."""
+        if self._found and (last := self._found[-1])[0] <= at < last[1]:
+            return last[2]
         found = self.newest(at)
-        return found if at < found.closes else None
+        if at >= found.closes:
+            return None
+        # Where a clock is put forward the next one may open before this one closes.
+        self._found[:] = [(found.opens, min(found.closes, self.next(found).opens), found)]
+        return found
+
+    @cached_property
+    def _found(self) -> "list[tuple[datetime, datetime, Instance]]":
+        """The instance asked for last, from when until when it is the answer: nearly every event falls into it."""
+        return []
 
     def newest(self, at: datetime) -> Instance:
         """The last instance that had opened at a moment, whether it is still open or not."""
@@ -236,6 +247,7 @@ def _opening(declared: Tournament, start: date) -> datetime:
     return instant(start + timedelta(days=declared.after.days), clock, declared.zone)
 
 
+@lru_cache(maxsize=4_096)
 def board_of(brand: str, instance: str) -> int:
     """The number under which the standings of an instance are kept: a hash, so nobody need hand it out."""
     return int.from_bytes(hashlib.sha256(f"{brand}\x00{instance}".encode()).digest()[:8], "big") >> 1

@@ -30,8 +30,11 @@ class MissionPlayer(LoyalPlayer):
         if not live or not about or self.left_alone(now):
             return []
         completed: list[MissionCompleted] = []
+        left, only = about, program.only_steps_about.get(event.type, {})
+        if self.loyalty is not None:
+            left = self.loyalty.missions.tally(about, only, event, now, failures)
         present = self.present(now)
-        for mission in about:
+        for mission in left:
             state = None if self.loyalty is None else self.loyalty.missions.get(mission.name)
             if state is None:
                 if mission.opt_in or self.mission_refusal(mission, program, now, failures) is not None:

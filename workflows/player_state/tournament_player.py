@@ -15,6 +15,7 @@ from workflows.loyalty.tournament_prizes import Due, TournamentTerms
 from workflows.loyalty.tournament_scores import (
     MOST_ENTRIES,
     NameShown,
+    Score,
     StandingChanged,
     StandingDecision,
     StandingsLost,
@@ -64,8 +65,8 @@ class TournamentPlayer(WheelPlayer):
                 continue
             before = entry.score(declared)
             entry.add(declared, counted, amount, at, undone=undone is not None)
-            if entry.score(declared) != before:
-                decisions.append(self._standing(declared, instance, entry))
+            if (score := entry.score(declared)) != before:
+                decisions.append(self._standing(instance, score))
         return decisions
 
     def seat_refusal(self, declared: Tournament, instance: Instance, now: datetime) -> SeatRefusal | None:
@@ -84,7 +85,7 @@ class TournamentPlayer(WheelPlayer):
     def take_seat(self, declared: Tournament, instance: Instance, now: datetime) -> list[StandingDecision]:
         """Register by the player's word; what happens from now on counts."""
         entry = self._begin(instance, max(now, instance.opens), now)
-        return [self._standing(declared, instance, entry)]
+        return [self._standing(instance, entry.score(declared))]
 
     def leave_boards(self, now: datetime) -> list[StandingDecision]:
         """Take every place from the player, for good: who is protected competes in nothing that is under way."""
@@ -147,9 +148,9 @@ class TournamentPlayer(WheelPlayer):
         entry = state.entries[instance.id] = TournamentEntry(since, instance.cut)
         return entry
 
-    def _standing(self, declared: Tournament, instance: Instance, entry: TournamentEntry) -> StandingChanged:
+    def _standing(self, instance: Instance, score: Score) -> StandingChanged:
         assert self.loyalty is not None
         self.loyalty.ranked = True
         board = board_of(self.brand, instance.id)
         draw, named = draw_of(board, self.player_id), not self.loyalty.nameless
-        return StandingChanged(board, instance.id, entry.score(declared), draw, named)
+        return StandingChanged(board, instance.id, score, draw, named)
