@@ -1,14 +1,14 @@
 """Whether the soak was survived. The deposits and all they caused are judged by the crash test's own checker."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
 from tests.crash.checker import check
-from tests.crash.evidence import TABLES, gather
+from tests.crash.evidence import TABLES, Evidence, gather
 from tests.crash.load import CANARY
 from tests.soak.load import SOURCE, Crowd
 from tests.soak.watch import PARTS, Growth, Sample, calm_again, growth
@@ -20,6 +20,9 @@ STAYS = 5.0
 GROWTH, WARM_AFTER, JUDGED_FROM = 0.05, 60.0, 120.0
 #: Even a quiet system has something on its way now and then.
 ALWAYS = 25
+
+#: The shipped journey that rounds begin, and at which of them.
+BEGUN_BY_ROUNDS, ROUND, ROUNDS_TO_BEGIN = "game_preference", "igaming.game.round_completed.v1", 20
 
 # The crowd's events are millions; they are counted where they lie.
 OURS = {**TABLES, "events": f"{TABLES['events']} WHERE source = '/crash'"}
@@ -45,8 +48,13 @@ async def judge(
     evidence = await gather(folder, database, temporal, CANARY, OURS)
     evidence.outcomes = dict(crowd.answers + crowd.caller.outcomes)
     evidence.operations, evidence.at_once = crowd.requests, crowd.at_once
-    problems = [*check(evidence), *await crowd_once(crowd.acknowledged, database)]
-    problems += counted_once(crowd.counted, evidence.tables["players"])
+    problems = [
+        *await crowd_once(crowd.acknowledged, database),
+        *counted_once(crowd.counted, evidence.tables["players"]),
+        *begun_once(crowd.counted, evidence),
+        # What the crowd's rounds begin is judged above: the checker knows of what is in the journal, and they are not.
+        *check(without(BEGUN_BY_ROUNDS, evidence)),
+    ]
     calm: dict[str, float | None] = {}
     began, went, back = outage
     for what in ("deliveries", "runs"):
@@ -65,6 +73,35 @@ async def judge(
         if one.seconds >= JUDGED_FROM and one.share > GROWTH
     ]
     return Findings(problems, calm, grown)
+
+
+def begun_once(sent: Counter[tuple[str, str]], evidence: Evidence) -> list[str]:
+    """Whether whoever played twenty rounds is in the journey that begins there, once, and nobody else is."""
+    played = {name for (name, kind), count in sent.items() if kind == ROUND and count >= ROUNDS_TO_BEGIN}
+    runs = [row for row in evidence.tables["runs"] if row["journey"] == BEGUN_BY_ROUNDS]
+    began = Counter(row["player_id"] for row in runs)
+    waiting = {row["id"] for row in runs if row["state"] == "active"}
+    return [
+        *(
+            f"Player {name} played {ROUNDS_TO_BEGIN} rounds and began no {BEGUN_BY_ROUNDS}."
+            for name in played - began.keys()
+        ),
+        *(f"Player {name} began {BEGUN_BY_ROUNDS} without playing for it." for name in began.keys() - played),
+        *(f"Player {name} began {BEGUN_BY_ROUNDS} {times} times." for name, times in began.items() if times > 1),
+        *(f"Run {row['id']} is {row['state']} within its first day." for row in runs if row["state"] != "active"),
+        *(f"Run {run} waits here and is closed in Temporal." for run in waiting - evidence.open_workflows),
+    ]
+
+
+def without(journey: str, evidence: Evidence) -> Evidence:
+    """The evidence of all runs but those of one journey."""
+    its = f"{journey}:"
+    of_runs = {
+        name: [row for row in evidence.tables[name] if not str(row[key]).startswith(its)]
+        for name, key in (("runs", "id"), ("messages", "run_id"))
+    }
+    others = {run for run in evidence.open_workflows if not run.startswith(its)}
+    return replace(evidence, tables=evidence.tables | of_runs, open_workflows=others)
 
 
 async def crowd_once(acknowledged: Counter[int], database: str) -> list[str]:

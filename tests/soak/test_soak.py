@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from tests.crash.evidence import Evidence
 from tests.soak.harness import Plan, show, soak
-from tests.soak.judge import counted_once, crowd_once
+from tests.soak.judge import BEGUN_BY_ROUNDS, ROUND, begun_once, counted_once, crowd_once, without
 from tests.soak.load import BATCH, SOURCE, Crowd, journal_in
 from tests.soak.watch import MIB, Sample, calm_again, growth
 from tests.support.engine import BRAND, NOON, Casino, connected
@@ -65,6 +66,36 @@ def test_an_event_counted_twice_is_noticed() -> None:
     assert counted_once(sent, [{"id": "s1", "state": {"counts": {"session.login": 7}}}]) == []
     (problem,) = counted_once(sent, [{"id": "s1", "state": {"counts": {"session.login": 8}}}])
     assert problem == "Player s1 had 7 of igaming.session.login.v1, and 8 were counted."
+
+
+def test_a_run_that_rounds_should_not_have_begun_and_one_that_is_missing_are_noticed() -> None:
+    sent = Counter({(name, ROUND): 20 for name in ("s1", "s2", "s3")} | {("s4", ROUND): 19})
+
+    def judged(*players: str, state: str = "active", in_temporal: bool = True) -> list[str]:
+        rows = [
+            {"id": f"{BEGUN_BY_ROUNDS}:{number}", "journey": BEGUN_BY_ROUNDS, "player_id": name, "state": state}
+            for number, name in enumerate(players)
+        ]
+        there = {row["id"] for row in rows} if in_temporal else set()
+        return begun_once(sent, Evidence([], {"runs": rows, "messages": []}, [], [], {}, there, []))
+
+    assert judged("s1", "s2", "s3") == []
+    assert judged("s1", "s2") == ["Player s3 played 20 rounds and began no game_preference."]
+    assert judged("s1", "s2", "s3", "s4") == ["Player s4 began game_preference without playing for it."]
+    assert judged("s1", "s2", "s3", "s3") == ["Player s3 began game_preference 2 times."]
+    assert len(judged("s1", "s2", "s3", state="ended")) == 3
+    assert len(judged("s1", "s2", "s3", in_temporal=False)) == 3
+
+
+def test_the_journal_is_judged_without_what_rounds_began() -> None:
+    def row(journey: str) -> dict[str, str]:
+        return {"id": f"{journey}:1", "run_id": f"{journey}:1"}
+
+    both = {name: [row(BEGUN_BY_ROUNDS), row("welcome")] for name in ("runs", "messages")}
+    evidence = Evidence([], both, [], [], {}, {f"{BEGUN_BY_ROUNDS}:1", "welcome:1"}, [])
+    left = without(BEGUN_BY_ROUNDS, evidence)
+    assert left.tables == {name: [row("welcome")] for name in both}
+    assert left.open_workflows == {"welcome:1"}
 
 
 def samples(*held: float, pid: int = 1) -> list[Sample]:
