@@ -16,8 +16,6 @@ from sqlalchemy.types import Text
 
 from activities.audiences import Line
 
-#: After how long the whole audience is compared again.
-COMPARED_EVERY: Final = timedelta(hours=1)
 #: How long an attempt has before another may begin it again.
 CLAIMED_FOR: Final = timedelta(minutes=5)
 #: After so long without a comparison nobody tells that network anything any more.
@@ -46,11 +44,13 @@ class ListedAudience(NamedTuple):
     audience: str
 
 
-async def comparing(connection: AsyncConnection, place: ListedAudience, now: datetime) -> tuple[bool, str | None]:
+async def comparing(
+    connection: AsyncConnection, place: ListedAudience, now: datetime, every: timedelta
+) -> tuple[bool, str | None]:
     """Whether the audience is to be compared now, and the player to go on after."""
     await connection.execute(_BEGIN, place._asdict())
     row = (await connection.execute(_SYNC, place._asdict())).one()
-    due = row.after is not None or row.compared_at is None or row.compared_at <= now - COMPARED_EVERY
+    due = row.after is not None or row.compared_at is None or row.compared_at <= now - every
     return due, row.after
 
 

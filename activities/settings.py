@@ -164,6 +164,8 @@ class Settings(ContentSettings):
     data_manager_url: str = "https://datamanager.googleapis.com/v1"
     data_manager_account: str = ""
     ad_audiences: tuple[AdAudience, ...] = ()
+    #: After how long a whole audience is compared again with what its network was told.
+    audiences_compared_every: timedelta = timedelta(hours=1)
     #: Where to ask whether a mail with the key `{key}` was taken over; unset where nobody can say.
     mail_lookup_url: str | None = None
     #: What players call each brand, as JSON: {"acme": "Acme Casino"}.

@@ -45,7 +45,10 @@ async def run(folder: Path, *, console: Console) -> None:
     for number in signals:
         loop.add_signal_handler(number, leave)
     with contextlib.suppress(asyncio.CancelledError):
-        async with StackWithSite(folder, servers_from=os.environ, say=console.print) as stack:
+        # Whoever names audiences or journeys of their own means those; the segment of ours may not be there.
+        tells_ads = os.environ.keys().isdisjoint({"AD_AUDIENCES", "SHIPPED_JOURNEYS"})
+        made = StackWithSite(folder, servers_from=os.environ, tells_ads=tells_ads, say=console.print)
+        async with made as stack:
             show(console, "Addresses", stack.addresses())
             show(console, "People to sign in as, without a password", {one.name: one.about for one in PEOPLE})
             show(console, "API keys, by role", stack.keys)

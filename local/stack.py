@@ -34,7 +34,7 @@ from local.development_people import add_people, at_the_provider
 from local.ports import free_port, port_is_free
 from local.postgres import Postgres
 from local.slowness import slowness
-from local.stand_in_processes import bonus_engine, catch_all, identity_provider, registers
+from local.stand_in_processes import ad_network, bonus_engine, catch_all, identity_provider, registers
 from local.supervisor import Identity, Service, StackError, Supervised, end_orphan, http_ok
 from local.temporal import TemporalServer
 from workflows.channels import WEBHOOK_CHANNELS
@@ -48,6 +48,7 @@ PORTS = (
     "catch-all",
     "smtp",
     "registers",
+    "ad-network",
     "worker-metrics",
     "dispatcher-metrics",
     "worker-sdk-metrics",
@@ -57,6 +58,8 @@ PORTS = (
 )
 #: National registers that have a stand-in; which of them are asked, policies say.
 STAND_IN_REGISTERS: Final = ("spelpaus", "gamstop", "oasis", "cruks")
+#: What the stand-in of an ad network is told of: whoever logged in lately, agreed to ads and is not protected.
+TOLD_AUDIENCE: Final = {"name": "here", "brand": "demo", "use": "seed", "segment": "here_lately", "there": "here"}
 #: How the identity provider knows the console.
 CONSOLE_CLIENT = "journeys-console"
 #: On a usual machine.
@@ -81,7 +84,8 @@ class Stack:
     """The running stack; an asynchronous context manager.
 
     Servers named by DATABASE_URL or TEMPORAL_ADDRESS in `servers_from` are used instead of local ones and are never
-    stopped. `extra` are further variables for our own processes; with `servers_only` these do not run.
+    stopped. `extra` are further variables for our own processes; with `servers_only` these do not run. With `tells_ads`
+    a stand-in of an ad network runs too, and is told of `TOLD_AUDIENCE`.
 
     Only one supervisor may use a folder. If the last one was killed, its children are found by pid and start time and
     are ended first; nothing else ever is.
@@ -94,6 +98,7 @@ class Stack:
         servers_from: Mapping[str, str] | None = None,
         extra: Mapping[str, str] | None = None,
         servers_only: bool = False,
+        tells_ads: bool = False,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.folder = folder.absolute()
@@ -102,6 +107,7 @@ class Stack:
         self._other_servers = {name: url for name, url in (servers_from or {}).items() if name in named}
         self._extra = dict(extra or {})
         self._servers_only = servers_only
+        self._tells_ads = tells_ads
         self._say = say
         self._children: dict[str, Supervised] = {}
         self._lock: IO[str] | None = None
@@ -132,6 +138,7 @@ class Stack:
             bonus_engine(ports["bonus-engine"], self.folder / "bonus-engine.jsonl"),
             catch_all(ports["catch-all"], ports["smtp"], messages, gateways),
             registers(ports["registers"], self.folder / "registers.jsonl", self.memory.secrets["registers"]),
+            *([ad_network(ports["ad-network"], self.folder / "ads.jsonl", self._ad_token)] if self._tells_ads else []),
         ]
 
     def app(self) -> list[Service]:
@@ -196,8 +203,23 @@ class Stack:
             "OIDC_ISSUER": f"http://127.0.0.1:{ports['identity-provider']}",
             "OIDC_CLIENT_ID": CONSOLE_CLIENT,
             "OIDC_CLIENT_SECRET": self.memory.secrets.get("identity-provider", ""),
+            **(self._audiences if self._tells_ads else {}),
             **self._other_servers,
             **self._extra,
+        }
+
+    @property
+    def _ad_token(self) -> str:
+        return self.memory.secrets["ad-network"]
+
+    @property
+    def _audiences(self) -> dict[str, str]:
+        """What has audiences pushed, and soon: on a laptop nobody waits for the hour."""
+        return {
+            "AD_NETWORK_URL": f"http://127.0.0.1:{self.memory.ports['ad-network']}/v25.0",
+            "AD_NETWORK_TOKEN": self._ad_token,
+            "AD_AUDIENCES": json.dumps([TOLD_AUDIENCE]),
+            "AUDIENCES_COMPARED_EVERY": "PT10S",
         }
 
     def application_environment(self) -> dict[str, str]:
@@ -227,6 +249,7 @@ class Stack:
             "Messages sent": f"http://127.0.0.1:{ports['catch-all']}/mails",
             "Registers": f"http://127.0.0.1:{ports['registers']}/docs",
             "Bonus engine": f"http://127.0.0.1:{ports['bonus-engine']}",
+            **({"Ad network": f"http://127.0.0.1:{ports['ad-network']}/v25.0/here"} if self._tells_ads else {}),
             "Postgres": self.environment()["DATABASE_URL"].replace("+psycopg", ""),
             "Temporal": self.environment()["TEMPORAL_ADDRESS"],
         }
@@ -377,7 +400,7 @@ class Stack:
             if port is None or not port_is_free(port):
                 self.memory.ports[name] = _other_port(taken)
                 taken.add(self.memory.ports[name])
-        for name in ("postgres", "identity-provider", "links", "registers", "register-hashes"):
+        for name in ("postgres", "identity-provider", "links", "registers", "register-hashes", "ad-network"):
             self.memory.secrets.setdefault(name, secrets.token_urlsafe(24))
         for name in ("webhook", *(f"{channel}-webhook" for channel in WEBHOOK_CHANNELS)):
             self.memory.secrets.setdefault(name, "whsec_" + b64encode(secrets.token_bytes(24)).decode())

@@ -54,6 +54,16 @@ def registers(port: int, ledger: Path, token: str) -> Service:
     )
 
 
+def ad_network(port: int, journal: Path, token: str) -> Service:
+    """`local.stand_ins.ad_network` on this port, with its journal at this path; `token` may write."""
+    return Service(
+        name="ad-network",
+        command=(sys.executable, "-m", "local.stand_ins.ad_network", "--port", str(port), "--journal", str(journal)),
+        environment={"AD_NETWORK_TOKEN": token},
+        ready=lambda _: http_ok(f"http://127.0.0.1:{port}/livez"),
+    )
+
+
 def casino_site(port: int, *, api_url: str, key: str) -> Service:
     """`local.stand_ins.casino_site` on this port, in front of the API at this address, with a key of the role site."""
     return Service(

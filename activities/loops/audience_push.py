@@ -8,7 +8,7 @@ added is judged once more in the transaction before.
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
@@ -74,12 +74,14 @@ class AudiencePush:
         targets: Sequence[AudienceTarget],
         policies: PolicyBook,
         clock: Clock,
+        compared_every: timedelta = timedelta(hours=1),
     ) -> None:
         self.database = database
         self.networks = networks
         self.targets = targets
         self.policies = policies
         self.clock = clock
+        self.compared_every = compared_every
 
     @activity.defn(name=PUSH)
     async def push(self) -> Pushed:
@@ -118,7 +120,7 @@ class AudiencePush:
         while more:
             now = self.clock()
             async with self.database.transaction() as connection:
-                due, after = await members.comparing(connection, target.place, now)
+                due, after = await members.comparing(connection, target.place, now, self.compared_every)
                 if not due:
                     return
                 page = await page_of(connection, self.policies, target.audience, after, now)
@@ -246,7 +248,7 @@ def audience_push(
         networks = {name: _network(name, settings, http, clock) for name in used}
     except ValueError as error:
         raise DesignError(str(error)) from None
-    return AudiencePush(database, networks, targets, policies, clock)
+    return AudiencePush(database, networks, targets, policies, clock, settings.audiences_compared_every)
 
 
 def _network(name: Network, settings: Settings, http: AsyncClient, clock: Clock) -> AdNetwork:

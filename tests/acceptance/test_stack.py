@@ -9,7 +9,8 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -22,10 +23,11 @@ import pytest
 from local.ports import free_port, port_range
 from local.postgres import Postgres, reachable
 from local.slowness import slowness
-from local.stack import Stack
+from local.stack import TOLD_AUDIENCE, Stack
 from local.supervisor import Identity, Service, StackError, Supervised, dying_with_parent, end_orphan
+from tests.support.machine import eventually
 from tests.support.servers import ready, running
-from workflows.events import PlayerRegistered
+from workflows.events import Event, PlayerRegistered, SessionLogin
 
 SUPERVISOR = """
 import asyncio, sys
@@ -117,13 +119,14 @@ def started(folder: Path) -> Iterator[subprocess.Popen[str]]:
             up.terminate()
 
 
-def send_event(folder: Path, event_id: str) -> dict[str, Any]:
+def send_event(folder: Path, event_id: str, event: Event | None = None) -> dict[str, Any]:
     """Send an event with the key and to the address that the stack keeps in its folder."""
     memory = json.loads((folder / "stack.json").read_text())
-    event = PlayerRegistered.example().to_wire() | {"specversion": "1.0", "id": event_id, "subject": "player-1"}
+    told = event or PlayerRegistered.example()
+    wire = told.to_wire() | {"specversion": "1.0", "id": event_id, "subject": "player-1"}
     answer = httpx.post(
         f"http://127.0.0.1:{memory['ports']['api']}/v1/events",
-        content=json.dumps(event),
+        content=json.dumps(wire),
         headers={
             "Authorization": f"Bearer {memory['keys']['backend']}",
             "Content-Type": "application/cloudevents+json",
@@ -146,6 +149,26 @@ def test_one_command_runs_everything_and_ctrl_c_stops_it_until_it_resumes(folder
         up.send_signal(signal.SIGTERM)
         assert up.wait(timeout=60 * slowness()) == 0
     assert processes(folder) == []
+
+
+@pytest.mark.slow  # The stack is started and the schedule of its audiences comes every 30 seconds.
+async def test_the_ad_network_of_a_laptop_is_told_of_who_logged_in_and_agreed_to_ads(folder: Path) -> None:
+    with started(folder):
+        memory, now = json.loads((folder / "stack.json").read_text()), datetime.now(UTC)
+        about = {"occurred_at": now, "opted_in": ("ads",), "email": "anna@synthetic.example", "phone": None}
+        registered = PlayerRegistered.example().model_copy(update=about | {"country": "UA", "jurisdiction": None})
+        assert send_event(folder, str(uuid4()), registered)["accepted"] == 1
+        login = SessionLogin.example().model_copy(update={"occurred_at": now})
+        assert send_event(folder, str(uuid4()), login)["accepted"] == 1
+        address = f"http://127.0.0.1:{memory['ports']['ad-network']}/v25.0/{TOLD_AUDIENCE['there']}"
+
+        async def is_told() -> bool:
+            async with httpx.AsyncClient() as http:
+                return bool((await http.get(address)).json())
+
+        await eventually(is_told, within=90)
+        async with httpx.AsyncClient() as http:
+            assert (await http.get(address)).json() == [[sha256(b"anna@synthetic.example").hexdigest(), ""]]
 
 
 async def test_a_folder_has_one_supervisor_at_a_time(stack: Stack) -> None:
