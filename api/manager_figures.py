@@ -80,6 +80,7 @@ class ManagerFigureList(BaseModel):
                         }
                     ],
                     "together": [],
+                    "is_cut": False,
                 }
             ]
         }
@@ -88,6 +89,9 @@ class ManagerFigureList(BaseModel):
     as_of: date | None = Field(description="With what was known at the end of this day, of UTC; null before the first.")
     items: list[ManagerFigures]
     together: list[FigureView] = Field(description="Of all of them, where they are more than one.")
+    is_cut: bool = Field(
+        False, description=f"Whether there are others: no more than {MOST} are told of at once; ask for `person`."
+    )
 
 
 class ManagerFigureQuery(BaseModel):
@@ -108,25 +112,35 @@ async def list_manager_figures(
     caller's to see is not there. Whoever is in no team and hosts nobody is there without figures.
     """
     async with engine.database.reading() as connection:
-        seen = await _seen(connection, actor, engine.clock())
-        wanted = {one.email: one for one in seen.values() if query.person in {None, one.id, one.email}}
+        seen = await _seen(connection, actor, engine.clock(), query.person)
+        found = [one for one in seen.values() if query.person in {None, one.id, one.email}]
+        # Who asks is told of themselves, however many others there are.
+        found.sort(key=lambda one: (one.id != actor.id, one.name, one.email))
+        wanted, is_cut = {one.email: one for one in found[:MOST]}, len(found) > MOST
         as_of = await newest_day(connection, actor.brand)
         if as_of is None:
-            return ManagerFigureList(as_of=None, items=[_told(one, (), ()) for one in _by_name(wanted)], together=[])
+            nothing = [_told(one, (), ()) for one in _by_name(wanted)]
+            return ManagerFigureList(as_of=None, items=nothing, together=[], is_cut=is_cut)
         newest = [one for one in await figures_of(connection, actor.brand, as_of) if _is_of(one, wanted)]
         course = await courses_of(connection, actor.brand, as_of, week_of(as_of - COURSE), wanted)
     items = [_told(one, newest, course) for one in _by_name(wanted)]
-    return ManagerFigureList(as_of=as_of, items=items, together=together(newest) if len(items) > 1 else [])
+    whole = together(newest) if len(items) > 1 else []
+    return ManagerFigureList(as_of=as_of, items=items, together=whole, is_cut=is_cut)
 
 
-async def _seen(connection: AsyncConnection, actor: Actor, now: datetime) -> dict[str, Person]:
-    """Whose figures the actor may see, by id."""
+async def _seen(connection: AsyncConnection, actor: Actor, now: datetime, who: str | None) -> dict[str, Person]:
+    """Whose figures the actor may see, by id; of a whole brand one more than are told of at once, or `who` alone."""
     own = await find_person(connection, actor.brand, actor.id) if actor.kind == "person" else None
     seen = {} if own is None else {own.id: own}
     if not actor.may("tasks:lead"):
         return seen
     if actor.teams is None:
-        return seen | {one.id: one for one in await list_people(connection, actor.brand, limit=MOST)}
+        if who is None:
+            some = await list_people(connection, actor.brand, limit=MOST + 1)
+        else:
+            one_alone = await find_person(connection, actor.brand, who)
+            some = [] if one_alone is None else [one_alone]
+        return seen | {one.id: one for one in some}
     return seen | await colleagues(connection, actor.brand, actor.teams, now)
 
 
@@ -135,7 +149,7 @@ def _is_of(one: Taken, wanted: Mapping[str, Person]) -> bool:
 
 
 def _by_name(wanted: Mapping[str, Person]) -> list[Person]:
-    return sorted(wanted.values(), key=lambda one: (one.name, one.email))[:MOST]
+    return sorted(wanted.values(), key=lambda one: (one.name, one.email))
 
 
 def _told(person: Person, newest: Sequence[Taken], course: Sequence[Taken]) -> ManagerFigures:

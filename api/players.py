@@ -83,6 +83,7 @@ class MeasureView(BaseModel):
     measure: str = Field(examples=["total:payment.deposit_approved:amount_minor:d:2592000"])
     words: str
     value: int
+    is_known: bool = Field(True, description="False where nothing is known yet of what is usual; the value is then 0.")
 
 
 class Belonging(BaseModel):
@@ -438,6 +439,12 @@ def _protection(state: PlayerState, now: datetime) -> Protection | None:
     return Protection(reason=reason, detail=_PROTECTION.get(reason, "The player is left alone."))
 
 
+def _measured(measure: Measure, value: int) -> MeasureView:
+    return MeasureView(
+        measure=measure.key, words=measure.words, value=value, is_known=value > 0 or not measure.is_usual
+    )
+
+
 def _statistics(state: PlayerState, measures: Iterable[Measure], now: datetime) -> PlayerStatistics:
     facts = journey_facts(state)
     known = Statistics(state, now)
@@ -448,5 +455,5 @@ def _statistics(state: PlayerState, measures: Iterable[Measure], now: datetime) 
         deposited_minor=facts.deposited_minor,
         mean_deposit_minor=facts.deposited_minor // facts.deposits if facts.deposits else 0,
         favourite_category=facts.favourite_category,
-        measures=[MeasureView(measure=one.key, words=one.words, value=known[one]) for one in measures],
+        measures=[_measured(one, known[one]) for one in measures],
     )

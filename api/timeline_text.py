@@ -135,7 +135,8 @@ def _run(name: str, journey: str, detail: Detail) -> str:
         return f"Left {journey}{_control(detail)}: {reason(outcome)}."
     if outcome.startswith("refused:"):
         return f"Did not enter {journey}: {reason(outcome.removeprefix('refused:'))}."
-    return f"Entered {journey}{_control(detail)}{_cause(detail.get('trigger') or {})}."
+    cause, control = _cause(detail.get("trigger") or {}), _control(detail)
+    return f"Entered {journey}{cause}{',' if cause and control else ''}{control}."
 
 
 def _cause(trigger: Detail) -> str:

@@ -22,6 +22,8 @@ _STANDINGS: Final = {
     "missed": "missed",
     "not_measurable": "not measurable",
 }
+_AGAINST_CONTROL: Final = "Journeys against their control groups"
+_FOR_WHOM: Final = "For whom, and with which reward"
 _STYLE: Final = """
 body{font:15px/1.45 system-ui,sans-serif;color:#1c2430;background:#fff;max-width:56rem;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.5rem}h2{font-size:1.1rem;margin:2rem 0 .4rem}
@@ -77,8 +79,8 @@ def report_html(report: FigureReport) -> str:
         _changes(report.changes),
         _targets(report.targets),
         *(_group(name, figures, report) for name, figures in GROUPS.items()),
-        _effects("Journeys against their control groups", EFFECTS, report),
-        _effects("For whom, and with which reward", EFFECT_PARTS, report),
+        _effects(_AGAINST_CONTROL, EFFECTS, report),
+        _effects(_FOR_WHOM, EFFECT_PARTS, report),
         _parts(report),
     ]
     title = escape(report.subject)
@@ -96,19 +98,18 @@ def report_text(report: FigureReport) -> str:
         f"Target {NAMES[one.target.figure]}, {one.target.words}: {_STANDINGS[one.standing]} ({one.why})"
         for one in report.targets
     ]
-    if report.changes:
-        lines += ["", "What has changed", *(f"  {day}: {says}" for day, says in report.changes)]
+    lines += _lines("What has changed", [f"{day}: {says}" for day, says in report.changes])
     for name, figures in GROUPS.items():
-        lines += [
-            "",
-            name,
-            *(f"  {_label(one)}: {_value(one, _told(one, report))}" for one in _whole(report, figures)),
-        ]
-    lines += ["", "Journeys against their control groups"]
-    lines += [f"  {one.part}, {_label(one)}: {_value(one, _beside(one))}" for one in _of(report.taken, EFFECTS)]
-    lines += ["", "For whom, and with which reward"]
-    lines += [f"  {one.part}, {_label(one)}: {_value(one, _beside(one))}" for one in _of(report.taken, EFFECT_PARTS)]
+        whole = _whole(report, figures)
+        lines += _lines(name, [f"{_label(one)}: {_value(one, _told(one, report))}" for one in whole])
+    for title, figures in (_AGAINST_CONTROL, EFFECTS), (_FOR_WHOM, EFFECT_PARTS):
+        effects = _of(report.taken, figures)
+        lines += _lines(title, [f"{one.part}, {_label(one)}: {_value(one, _beside(one))}" for one in effects])
     return "\n".join(lines) + "\n"
+
+
+def _lines(title: str, rows: Sequence[str]) -> list[str]:
+    return ["", title, *(f"  {row}" for row in rows)] if rows else []
 
 
 def _changes(changes: Sequence[tuple[date, str]]) -> str:

@@ -12,7 +12,7 @@ from api.console.rendering import render
 from api.console.visitor import VisitorOf
 from api.dependencies import EngineOf
 from api.figures import FigureView
-from api.manager_figures import OF_MANAGERS, ManagerFigures, list_manager_figures
+from api.manager_figures import MOST, OF_MANAGERS, ManagerFigures, list_manager_figures
 from api.manager_figures import ManagerFigureQuery as Wanted
 from api.problems import Problem
 from content.figure_pictures import share_bar, sparkline
@@ -50,6 +50,8 @@ async def page(
     told = await list_manager_figures(engine, visitor.actor, Wanted())
     who = person or visitor.person.id
     shown = next((one for one in told.items if one.person_id == who), None)
+    if shown is None and told.is_cut:
+        shown = next(iter((await list_manager_figures(engine, visitor.actor, Wanted(person=who))).items), None)
     if shown is None:
         raise Problem("not-found", "There is no such page, or it is not yours to see.")
     # A team is more than who looks at it: whoever leads nobody sees themselves alone.
@@ -64,6 +66,7 @@ async def page(
         starts=next((one.starts for one in shown.figures), None),
         rows=rows(shown.figures, shown),
         team=team,
+        most=MOST if told.is_cut else None,
         together=rows(told.together) if told.together else [],
     )
 

@@ -53,6 +53,10 @@ async def test_a_player_shows_profile_facts_statistics_consents_and_runs(api: Ap
     assert "email" not in known["facts"]
     assert known["statistics"]["deposits"] == 1
     assert known["statistics"]["deposited_minor"] == known["statistics"]["mean_deposit_minor"] == 5000
+    measured = {one["measure"].partition(":")[0]: one for one in known["statistics"]["measures"]}
+    usual = measured["gap"]
+    assert (usual["value"], usual["is_known"]) == (0, False), "One who never logged in has no usual gap, of 0 or more."
+    assert measured["count"]["is_known"]
     assert {consent["channel"]: consent["opted_in"] for consent in known["consents"]} == {"email": True, "in_app": True}
     assert (known["status"], known["protected"], known["exclusions"]) == ("active", None, [])
     assert JOURNEY in [run["journey"] for run in known["running"]]

@@ -5,10 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from activities.actors import Actor
 from activities.figures.figure_store import store
 from activities.people import Person, add_person, give
+from api.manager_figures import MOST
 from tests.support.api_client import Api, serving
 from workflows.figures.definitions import Taken, week_of
 
@@ -61,6 +63,23 @@ async def test_everybody_sees_their_own_and_who_leads_a_team_that_teams(api: Api
     # A key is nobody; one that may lead any team sees all.
     assert await told(await api.client("tasks:work")) == []
     assert await told(desk) == ["ivan", "kim", "mira", "olena"]
+
+
+async def test_of_more_people_than_are_told_of_at_once_it_says_so_and_each_can_be_asked_for(api: Api) -> None:
+    last = await person(api, "zoe", "manager", "vip")
+    more = """
+        INSERT INTO people (id, email, name, zone, locale, brands, active, created_at, updated_at)
+        SELECT :brand || n, n || :brand, 'A', zone, locale, brands, true, now(), now()
+        FROM people, generate_series(1, :others) n WHERE id = :id
+    """
+    many = {"brand": api.brand, "others": MOST, "id": last.id}
+    desk = await api.client("tasks:work", "tasks:lead")
+    assert (await desk.get(ADDRESS)).json()["is_cut"] is False
+    async with api.engine.database.transaction() as connection:
+        await connection.execute(text(more), many)
+    all_of_them = (await desk.get(ADDRESS)).json()
+    assert (len(all_of_them["items"]), all_of_them["is_cut"]) == (MOST, True)
+    assert await told(desk, person=last.email) == ["zoe"]
 
 
 async def test_a_team_comes_to_its_counts_added_up_and_its_shares_by_their_weight(api: Api) -> None:

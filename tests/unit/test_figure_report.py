@@ -106,3 +106,9 @@ def test_what_has_no_interval_and_no_number_of_players_begins_with_no_mark_betwe
     assert '<td class="quiet">before: 10</td>' in report_html(told)
     assert "Registered: 10, before: 10\n" in report_text(told)
     assert "41.2 % (39.3 % to 43.1 %), of 2,604" in report_text(REPORT)
+
+
+def test_a_report_in_plain_text_has_no_heading_without_anything_below_it() -> None:
+    told = report_text(FigureReport("acme", date(2026, 1, 2), [Taken("registered", "week", WEEK, 10, 10.0)], [], []))
+    headings = [line for line in told.splitlines()[1:] if line and not line.startswith(" ")]
+    assert headings == ["Players"]

@@ -133,3 +133,16 @@ def test_how_far_a_reward_came_reads_as_a_sentence(stage: str) -> None:
 
 def test_what_it_does_not_know_it_names_as_it_is_stored() -> None:
     assert reason("not_eligible") == "not eligible"
+
+
+def test_who_entered_the_control_group_did_so_because_of_what_happened_and_lacks_no_offers_for_it() -> None:
+    entered = {"arm": "control", "trigger": {"type": "player.registered"}}
+    told = sentence_of("run", "entered", "welcome", entered)
+    assert told == "Entered welcome because of registered, in the control group, which gets no offers."
+    assert (
+        sentence_of("run", "entered", "welcome", entered | {"arm": "treated"})
+        == "Entered welcome because of registered."
+    )
+    assert sentence_of("run", "entered", "welcome", {"arm": "control"}).startswith(
+        "Entered welcome in the control group"
+    )
