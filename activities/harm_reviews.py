@@ -63,15 +63,17 @@ async def contest(
 ) -> TaskRow | None:
     """Put before people that a player contests being restricted; None for one nobody knows, or who was erased.
 
-    One contest is open at a time: the words of another are a comment on it. The player's row is locked, so two at once
-    are one task.
+    One contest of a person is open at a time, whichever of their accounts it was: the words of another are a comment on
+    it. All of them are locked, so two at once are one task.
     """
-    async with intake.locked(connection, request.brand, [player_id], request.now) as locked:
+    accounts = {player_id, *await accounts_of(connection, request.brand, player_id)}
+    async with intake.locked(connection, request.brand, accounts, request.now) as locked:
         state = locked.states.get(player_id)
         if state is None or state.is_erased:
             return None
         form = ContestedRestriction.__name__
-        task = await tasks.open_of_form(connection, request.brand, player_id, form)
+        found = [await tasks.open_of_form(connection, request.brand, one, form) for one in sorted(accounts)]
+        task = next((one for one in found if one is not None), None)
         if task is None:
             cause = f"{request.brand} {player_id} contest {request.now.isoformat()}"
             task_id = hashlib.sha256(cause.encode()).hexdigest()[:24]

@@ -197,6 +197,50 @@ async def test_a_contest_is_one_task_and_lifts_nothing_until_it_is_judged(
     assert (await harm(desk))["strength"] == "none"
 
 
+async def test_a_contest_is_judged_by_who_is_trained_and_by_nobody_else(api: Api, desk: httpx.AsyncClient) -> None:
+    await happens(api, HarmSignal, strength="strong")
+    task_id = (await desk.post("/v1/players/p-1/contest", json={"words": "Why?"})).json()["task_id"]
+    judged = {"to": "none", "reason": WHY, "answer_to_player": "Done."}
+    refused = await desk.post(f"/v1/tasks/{task_id}/complete", json={"answer": judged})
+    assert (refused.status_code, "harm:review" in refused.json()["detail"]) == (403, True), refused.text
+    assert (await desk.post(f"/v1/tasks/{task_id}/claim")).status_code == 403, "without the skill"
+    assert (await harm(desk))["strength"] == "strong"
+
+
+async def test_the_review_of_the_signs_stays_for_people_when_a_contest_is_judged_before_it(
+    api: Api, desk: httpx.AsyncClient, reviewer: httpx.AsyncClient
+) -> None:
+    await happens(api, HarmSignal, strength="strong")
+    review = (await harm(desk))["review"]
+    contest = (await desk.post("/v1/players/p-1/contest", json={"words": "Why?"})).json()["task_id"]
+    judged = {"to": "none", "reason": WHY, "answer_to_player": "Done."}
+    assert (await reviewer.post(f"/v1/tasks/{contest}/complete", json={"answer": judged})).status_code == 200
+    known = await harm(desk)
+    assert (known["strength"], known["review"]) == ("none", review)
+    await happens(api, HarmSignal, strength="strong", indicator="night_play")
+    known = await harm(desk)
+    assert (known["strength"], known["review"]) == ("strong", review), "a judgement is of what was seen until then"
+    again = await desk.post("/v1/players/p-1/contest", json={"words": "And again?"})
+    assert (again.status_code, again.json()["task_id"] == contest) == (201, False)
+
+
+async def test_a_contest_of_either_account_is_the_person_s_one(
+    api: Api, desk: httpx.AsyncClient, reviewer: httpx.AsyncClient
+) -> None:
+    for player in ("p-1", "p-2"):
+        await happens(api, PlayerRegistered, player)
+    await happens(api, PlayerMerged, survivor_id="p-1", absorbed_id="p-2")
+    await happens(api, HarmSignal, strength="strong")
+    told = await asyncio.gather(
+        *(desk.post(f"/v1/players/{one}/contest", json={"words": f"By {one}."}) for one in ("p-1", "p-2", "p-1", "p-2"))
+    )
+    assert sorted(answer.status_code for answer in told) == [200] * 3 + [201]
+    (contest,) = await reviews(api, form="ContestedRestriction")
+    judged = {"to": "none", "reason": WHY, "answer_to_player": "Done."}
+    assert (await reviewer.post(f"/v1/tasks/{contest['id']}/complete", json={"answer": judged})).status_code == 200
+    assert [(await harm(desk, one))["strength"] for one in ("p-1", "p-2")] == ["none", "none"]
+
+
 async def test_contests_at_once_are_one_task(api: Api, desk: httpx.AsyncClient) -> None:
     await happens(api, HarmSignal, strength="strong")
     bodies = [{"words": f"Words {number}."} for number in range(5)]

@@ -19,6 +19,7 @@ from workflows.gate.policy import NECESSARY, Policy, policy, strictest
 from workflows.gate.policy_book import PolicyBook
 from workflows.gate.reasons import Reason
 from workflows.player_state.brand_groups import BrandGroups
+from workflows.player_state.merging import join
 from workflows.player_state.state import PlayerState
 from workflows.rewards import free_spins, points, tier_upgrade
 
@@ -127,3 +128,31 @@ def test_a_group_of_brands_has_one_holdout_and_no_share_holds_nobody_out() -> No
         assert is_held_out("acme", [name], None, book, after) is held_out
         assert is_held_out("acme", [name], None, book, before, after) is held_out, "by the last of the moments"
         assert not is_held_out("acme", [name], None, book, before)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["merge", "erase", "return"]), st.integers(0, 3), st.integers(0, 3)), max_size=12
+    )
+)
+def test_who_is_held_out_stays_so_whatever_becomes_of_their_accounts(steps: list[tuple[str, int, int]]) -> None:
+    """Merges in any order, erasures and returns under the same id: nobody leaves the holdout."""
+    names = [f"p{number}" for number in range(400)]
+    inside = next(name for name in names if holdout_place("first", name) < 5)
+    outside = [name for name in names if holdout_place("first", name) >= 5][:3]
+    states = [PlayerState("acme", name, status="active") for name in (inside, *outside)]
+    held_out = {inside}
+    for what, one, other in steps:
+        state = states[one]
+        if what == "merge" and one != other:
+            known = {state.player_id, states[other].player_id, *state.accounts, *states[other].accounts}
+            join([each for each in states if each.player_id in known], NOON)
+            held_out |= known if known & held_out else set()
+        elif what == "erase":
+            state.empty(NOON)
+        elif what == "return":
+            state.status = "active"
+        for each in states:
+            facts = facts_of(each, addresses=(), contacts=(), now=NOON, drawn_as="first")
+            assert facts.holdout_place is not None
+            assert (facts.holdout_place < 5) == (each.player_id in held_out)
