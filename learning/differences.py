@@ -139,11 +139,8 @@ def difference_over(groups: Sequence[tuple[Conversion, Conversion]]) -> Estimate
     another part of control, would else make an effect by themselves. It holds for these groups, not for a next one.
     """
     treated = sum(one.players for one, _ in groups)
-    few = [other for pair in groups for other in pair if min(other.successes, other.players - other.successes) == 0]
-    sums = [[sum(getattr(pair[arm], name) for pair in groups) for name in ("successes", "players")] for arm in (0, 1)]
-    fewest = min(min(successes, players - successes) for successes, players in sums)
-    if few or fewest < LEAST_CONVERSIONS:
-        return NoNumber(f"each arm needs {LEAST_CONVERSIONS} players who did and {LEAST_CONVERSIONS} who did not")
+    if (reason := _why_not_over(groups)) is not None:
+        return reason
     weights = [one.players / treated for one, _ in groups]
     estimate = math.fsum(
         weight * (one.value - other.value) for weight, (one, other) in zip(weights, groups, strict=True)
@@ -154,6 +151,25 @@ def difference_over(groups: Sequence[tuple[Conversion, Conversion]]) -> Estimate
     )
     half = z_of() * math.sqrt(variance)
     return Estimate(estimate, Interval(estimate - half, estimate + half))
+
+
+def _why_not_over(groups: Sequence[tuple[Conversion, Conversion]]) -> NoNumber | None:
+    """What keeps groups from being put together: each is compared within itself, so none may be without spread."""
+    for number, pair in enumerate(groups, 1):
+        for arm, one in zip(("treated", "control"), pair, strict=True):
+            if not 0 < one.successes < one.players:
+                did = "nobody did" if not one.successes else "everybody did"
+                which = f" of group {number} of {len(groups)}" if len(groups) > 1 else ""
+                return NoNumber(f"of {one.players} {arm} players{which} {did}: nothing tells how far chance reaches")
+    for which_arm, name in enumerate(("treated", "control")):
+        successes = sum(pair[which_arm].successes for pair in groups)
+        players = sum(pair[which_arm].players for pair in groups)
+        if min(successes, players - successes) < LEAST_CONVERSIONS:
+            return NoNumber(
+                f"each arm needs {LEAST_CONVERSIONS} players who did and {LEAST_CONVERSIONS} who did not; "
+                f"{name} are {successes} who did and {players - successes} who did not"
+            )
+    return None
 
 
 def relative_lift(treated: Conversion, control: Conversion) -> Estimate | NoNumber:

@@ -183,3 +183,23 @@ def test_journeys_whose_players_differ_anyway_make_no_effect_together() -> None:
     assert found.interval.low < 0 < found.interval.high
     assert isinstance(difference_over([(Conversion(5, 100), Conversion(40, 100))]), NoNumber)
     assert isinstance(difference_over([easy, (Conversion(0, 100), Conversion(40, 100))]), NoNumber)
+
+
+@pytest.mark.parametrize(
+    ("hard", "why"),
+    [
+        ((Conversion(0, 100), Conversion(40, 100)), "of 100 treated players of group 2 of 2 nobody did"),
+        ((Conversion(40, 100), Conversion(90, 90)), "of 90 control players of group 2 of 2 everybody did"),
+        ((Conversion(0, 0), Conversion(40, 100)), "of 0 treated players of group 2 of 2 nobody did"),
+    ],
+)
+def test_a_group_in_which_nobody_or_everybody_did_says_so(hard: tuple[Conversion, Conversion], why: str) -> None:
+    found = difference_over([(Conversion(810, 900), Conversion(90, 100)), hard])
+    assert isinstance(found, NoNumber)
+    assert found.reason.startswith(why)
+
+
+def test_too_few_who_did_are_told_with_their_numbers() -> None:
+    found = difference_over([(Conversion(5, 100), Conversion(40, 100))])
+    assert isinstance(found, NoNumber)
+    assert found.reason.endswith("treated are 5 who did and 95 who did not")
