@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from prometheus_client import Counter
 from sqlalchemy import bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text
 
@@ -36,6 +38,12 @@ LOOKS_BACK: Final = timedelta(days=180)
 MOST_CHOICES: Final = 40_000
 LEARN_EVERY: Final = timedelta(days=7)
 
+#: What is no one brand's: Temporal tries the whole again.
+EVERYBODYS: Final = (OperationalError, InterfaceError, OSError)
+FAILED: Final = Counter(
+    "journeys_channel_learning_failures_total", "Times that learning channel rates failed.", ["brand"]
+)
+
 Messages = Mapping[str, Sequence[PastMessage]]
 
 
@@ -48,20 +56,31 @@ class ChannelLearning:
         self.in_process = in_process
 
     async def learn_due(self) -> LearnedScores:
-        """Learn for each brand whose newest rates are a week old or that has none; what became of them."""
-        champions = shadows = 0
+        """Learn for each brand whose newest rates are a week old or that has none; what became of them.
+
+        A brand that fails is logged, and keeps no other from being learned.
+        """
+        became: list[ModelState | None] = []
         async with self.database.reading() as connection:
             brands = [*(await connection.execute(_BRANDS, {"since": self.clock() - LOOKS_BACK})).scalars()]
         for brand in brands:
-            now = self.clock()
-            async with self.database.reading() as connection:
-                known = [one for one in await list_models(connection, brand) if one.name == CHANNELS_LEARNED]
-                before = await champion(connection, brand, CHANNELS_LEARNED)
-            if known and now - known[0].learned_at < LEARN_EVERY:
-                continue
-            state = await self._learn(brand, before, now)
-            champions, shadows = champions + (state == "champion"), shadows + (state == "shadow")
-        return LearnedScores(champions=champions, shadows=shadows)
+            try:
+                became.append(await self._learn_if_due(brand))
+            except EVERYBODYS:
+                raise
+            except Exception:
+                FAILED.labels(brand).inc()
+                logger.exception("Learning channel rates for %s failed; other brands go on.", brand)
+        return LearnedScores(champions=became.count("champion"), shadows=became.count("shadow"))
+
+    async def _learn_if_due(self, brand: str) -> ModelState | None:
+        now = self.clock()
+        async with self.database.reading() as connection:
+            known = [one for one in await list_models(connection, brand) if one.name == CHANNELS_LEARNED]
+            before = await champion(connection, brand, CHANNELS_LEARNED)
+        if known and now - known[0].learned_at < LEARN_EVERY:
+            return None
+        return await self._learn(brand, before, now)
 
     async def _learn(self, brand: str, before: ModelRow | None, now: datetime) -> ModelState | None:
         async with self.database.reading() as connection:

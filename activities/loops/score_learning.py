@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from prometheus_client import Counter, Gauge
 from sqlalchemy import text
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
@@ -50,8 +51,14 @@ FETCH: Final = 5_000
 #: Where a model's row has what amounts of each currency were multiplied by, if there were several.
 YARDSTICKS: Final = "yardsticks"
 
+#: What is no one brand's: Temporal tries the whole again.
+EVERYBODYS: Final = (OperationalError, InterfaceError, OSError)
+
 LEARNED: Final = Counter("journeys_score_models_total", "Models that were learned.", ["score", "became"])
 TOLD: Final = Counter("journeys_scores_told_total", "Scores of players that moved and were told.", ["score"])
+FAILED: Final = Counter(
+    "journeys_score_failures_total", "Times that learning or scoring a brand failed.", ["step", "score", "brand"]
+)
 DRIFT: Final = Gauge(
     "journeys_score_drift", "How far a brand's players are from those of its model.", ["score", "brand"]
 )
@@ -121,33 +128,58 @@ class ScoreLearning:
             return await self.score_due()
 
     async def learn_due(self) -> LearnedScores:
-        """Learn each score for each brand that is due; what became of the models."""
-        champions = shadows = 0
+        """Learn each score for each brand that is due; what became of the models.
+
+        One that fails is logged and counted, and keeps no other from being learned.
+        """
+        became: list[ModelState | None] = []
         for brand, kind in await self._brands():
-            now = self.clock()
-            async with self.database.reading() as connection:
-                known = [one for one in await list_models(connection, brand) if one.name == kind.name]
-                before = await champion(connection, brand, kind.name)
-            if known and now - known[0].learned_at < LEARN_EVERY:
-                continue
-            state = await self._learn(brand, kind, before, now)
-            champions, shadows = champions + (state == "champion"), shadows + (state == "shadow")
-        return LearnedScores(champions=champions, shadows=shadows)
+            try:
+                became.append(await self._learn_if_due(brand, kind))
+            except EVERYBODYS:
+                raise
+            except Exception:
+                FAILED.labels("learn", kind.name, brand).inc()
+                logger.exception("Learning %s for %s failed; other brands and scores go on.", kind.name, brand)
+        return LearnedScores(champions=became.count("champion"), shadows=became.count("shadow"))
+
+    async def _learn_if_due(self, brand: str, kind: ScoreKind) -> ModelState | None:
+        now = self.clock()
+        async with self.database.reading() as connection:
+            known = [one for one in await list_models(connection, brand) if one.name == kind.name]
+            before = await champion(connection, brand, kind.name)
+        if known and now - known[0].learned_at < LEARN_EVERY:
+            return None
+        return await self._learn(brand, kind, before, now)
 
     async def score_due(self) -> ScoredPlayers:
-        """Score each brand's players by each score; how many scores there are, and how many were told."""
+        """Score each brand's players by each score; how many scores there are, and how many were told.
+
+        A brand that fails is logged and counted, and keeps no other from being scored.
+        """
         seen = told = 0
         for brand, kind in await self._brands():
-            async with self.database.reading() as connection:
-                row = await champion(connection, brand, kind.name)
-            model = None if row is None else _read(kind, row)
-            if row is not None and model is None and self.clock() - (row.scored_at or row.learned_at) < BELIEVED_FOR:
-                # A worker that can read it will go on; what was told stays as long as it is believed.
+            try:
+                scored = await self._score_brand(brand, kind)
+            except EVERYBODYS:
+                raise
+            except Exception:
+                FAILED.labels("score", kind.name, brand).inc()
+                logger.exception("Scoring %s of %s failed; other brands and scores go on.", kind.name, brand)
                 continue
-            scored = _Scored() if row is None or model is None else await self._score(kind, row, model)
             seen, told = seen + scored.seen, told + scored.told
-            await self._end_scores(brand, kind, scored.players)
         return ScoredPlayers(seen=seen, told=told)
+
+    async def _score_brand(self, brand: str, kind: ScoreKind) -> _Scored:
+        async with self.database.reading() as connection:
+            row = await champion(connection, brand, kind.name)
+        model = None if row is None else _read(kind, row)
+        if row is not None and model is None and self.clock() - (row.scored_at or row.learned_at) < BELIEVED_FOR:
+            # A worker that can read it will go on; what was told stays as long as it is believed.
+            return _Scored()
+        scored = _Scored() if row is None or model is None else await self._score(kind, row, model)
+        await self._end_scores(brand, kind, scored.players)
+        return scored
 
     async def _beside(self, work: Callable[[Deposits, datetime], T], players: Deposits, now: datetime) -> T:
         """What is worked out in a process of its own, so that the runs of this one, and its heartbeats, go on."""

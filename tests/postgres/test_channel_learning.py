@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from activities.database import Database
-from activities.loops.channel_learning import ChannelLearning, choices_of, messages_of
+from activities.loops.channel_learning import FAILED, ChannelLearning, choices_of, messages_of
 from activities.score_models import champion, list_models
 from activities.tables import score_models
 from learning.channel_learning import LearnedChannels
@@ -126,6 +126,20 @@ async def test_what_the_log_shows_to_be_better_is_used_with_its_version_and_for_
     assert choice.channel.options["push"] > 0.9
     assert (await chosen_for(parts, "silent", profiling=False)).by == "own_history"
     assert (await learning.learn_due()).champions == 0, "A week has not passed."
+
+
+@pytest.mark.usefixtures("small_logs")
+async def test_a_brand_whose_log_cannot_be_read_keeps_no_later_one_from_its_rates(parts: Effects) -> None:
+    casino = played()
+    await store(parts.database, casino, AGREED)
+    await execute(parts.database, _PLAYERS, brand="aaa", rows=orjson.dumps([{"id": "p", "state": AGREED}]).decode())
+    broken = {"id": "aaa/1", "run_id": "r", "player_id": "p", "channel": "email", "at": casino.now.isoformat()}
+    told = [broken | {"decision": {"choice": {"by": 7}}, "clicked_at": None}]
+    await execute(parts.database, _MESSAGES, brand="aaa", rows=orjson.dumps(told).decode())
+    learning = await learned_at(parts, casino)
+    before = FAILED.labels("aaa")._value.get()
+    assert (await learning.learn_due()).champions == 1
+    assert FAILED.labels("aaa")._value.get() == before + 1
 
 
 async def test_what_is_not_shown_to_be_better_is_kept_and_not_used(parts: Effects) -> None:

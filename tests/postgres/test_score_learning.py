@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
-from activities.loops.score_learning import ScoreLearning, deposits_of
+from activities.loops.score_learning import FAILED, ScoreLearning, deposits_of
 from activities.score_models import champion, keep_model
 from activities.tables import events, score_models
 from learning.churn import ChurnModel, learn_churn
@@ -94,6 +94,22 @@ async def told(parts: Effects, player: str) -> list[dict[str, Any]]:
     return [row["data"] for row in sorted(found, key=lambda row: row["occurred_at"])]
 
 
+async def with_a_broken_brand(parts: Effects) -> None:
+    """A brand that comes first and has a deposit whose amount nobody can read."""
+    await execute(parts.database, "INSERT INTO players (brand, id) VALUES ('aaa', 'm-0') ON CONFLICT DO NOTHING")
+    await execute(
+        parts.database,
+        "INSERT INTO events (brand, source, id, seq, type, player_id, occurred_at, received_at, history, data) "
+        f"VALUES ('aaa', '/t', 'broken', 99, '{DepositApproved.type}', 'm-0', :at, now(), true, CAST(:data AS jsonb))",
+        at=NIGHT - timedelta(days=2),
+        data='{"amount_minor": "a lot"}',
+    )
+
+
+def failures(step: str) -> float:
+    return FAILED.labels(step, "churn", "aaa")._value.get()  # type: ignore[no-any-return]
+
+
 class TestLearning:
     async def test_a_brand_with_a_handful_of_players_gets_no_model(self, parts: Effects) -> None:
         await deposited(parts, parts.casino.player(), 3, 9)
@@ -102,6 +118,8 @@ class TestLearning:
         assert await rows(parts.database, score_models) == []
 
     async def test_what_is_learned_is_kept_with_its_figures_and_once_a_week(self, parts: Effects) -> None:
+        await with_a_broken_brand(parts)
+        before = failures("learn")
         await parts.casino.registers("m-0")
         await execute(
             parts.database,
@@ -123,6 +141,7 @@ class TestLearning:
             )
         became = await learning(parts).learn_due()
         assert became.champions + became.shadows == 1
+        assert failures("learn") == before + 1, "the broken brand is told of and keeps no later one from its model"
         [row] = await rows(parts.database, score_models)
         assert row["why"].startswith(("AUC 0.", "below the floors: AUC 0."))
         assert (await learning(parts).learn_due()) == type(became)()
@@ -208,6 +227,17 @@ class TestScoring:
         parts.casino.clock.now = NIGHT + timedelta(days=25)
         assert (await learning(parts).score_due()).told == 1
         assert [one["from_percent"] for one in await told(parts, player)] == [0, direct.percent]
+
+    async def test_a_brand_that_cannot_be_scored_keeps_no_later_one_from_it(self, parts: Effects) -> None:
+        model = await with_model(parts)
+        async with parts.database.transaction() as connection:
+            await keep_model(connection, "aaa", "churn", model.model_dump(mode="json"), "champion", "made", NIGHT)
+        await with_a_broken_brand(parts)
+        player, before = parts.casino.player(), failures("score")
+        await deposited(parts, player, 3, 9, 20, 30, 41)
+        assert (await learning(parts).score_due()).told == 1
+        assert len(await told(parts, player)) == 1
+        assert failures("score") == before + 1
 
     async def test_players_who_became_others_retire_the_model(self, parts: Effects) -> None:
         await with_model(parts)
