@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from io import BytesIO
 from pathlib import Path
 from typing import Final
@@ -22,6 +22,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
+from api.console.figure_sentences import in_language
 from api.console.visitor import Visitor
 from api.problems import Problem
 from content.readable_names import words
@@ -123,6 +124,7 @@ def _environment(language: str) -> Environment:
         "number": _number,
         "figure": _figure,
         "words": words,
+        "sentence": partial(in_language, translated=translations(language).gettext),
         "translated": translations(language).gettext,
     }
     return environment
