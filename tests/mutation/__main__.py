@@ -23,7 +23,7 @@ from mutmut.mutation.trampoline import set_mutant_under_test
 
 from tests.mutation.known import SURVIVORS, complaints, read
 from tests.mutation.mutants import Mutant, MutantImporter, MutatedModule, mutate, source
-from tests.mutation.results import Results, Verdict, context
+from tests.mutation.results import Results, Verdict
 from tests.mutation.trial import PROFILE, Trial
 
 GATE: Final = "workflows.gate"
@@ -130,7 +130,7 @@ def main(
     if one != "stats":
         raise typer.Exit(SURVIVED if _passes([*options, "-x", *paths]) else KILLED)
 
-    results = Results(root, context(root, [Path(file) for file in files]))
+    results = Results(root, [Path(file) for file in files])
     progress = Progress(mutated)
     # What no test is known to find comes first, module by module: a run that is stopped has told most by then.
     every = sorted((one for module in mutated for one in module.mutants), key=lambda one: bool(results.killer(one)))
@@ -143,6 +143,7 @@ def main(
         verdict = from_the_start(mutant)
         results.put(mutant, verdict)
         progress.hear(mutant, verdict)
+    results.write()
     wrong = complaints(progress.survived, read(known), progress.finished)
     progress.say("\n\n".join([*wrong, progress.total()]))
     raise typer.Exit(bool(wrong) or len(progress.finished) < len(mutated))

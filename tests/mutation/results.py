@@ -3,16 +3,27 @@
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from tests.mutation.mutants import Mutant
 
+#: How often it is looked whether a run still tries what it began with.
+LOOKS_EVERY_S: Final = 3
 #: Whose sources may change what a test says of a mutant.
-READ: Final = ("workflows", "content", "stage", "tests/support", "tests/mutation/trial.py", "tests/conftest.py")
+READ: Final = (
+    "workflows",
+    "content",
+    "stage",
+    "tests/support",
+    "tests/mutation/trial.py",
+    "tests/conftest.py",
+    "tests/golden",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +54,24 @@ def context(root: Path, tests: Iterable[Path]) -> str:
 
 
 def _sources(place: Path) -> Iterable[Path]:
-    return [place] if place.is_file() else place.rglob("*.py")
+    return [place] if place.is_file() else [file for file in place.rglob("*") if file.suffix in {".py", ".json"}]
 
 
 class Results:
-    """The verdicts of all runs of a checkout, in a file that only grows."""
+    """The verdicts of all runs of a checkout, in a file that only grows.
 
-    def __init__(self, root: Path, context: str) -> None:
+    The trap: tests read files while they run. Verdicts are kept once it is seen that nothing changed meanwhile, and a
+    run during which something did raises RuntimeError.
+    """
+
+    def __init__(self, root: Path, tests: Sequence[Path]) -> None:
+        self._root, self._tests = root, tests
+        self._context = context(root, tests)
+        self._unwritten: list[str] = []
+        self._looked = time.monotonic()
         folder = Path(tempfile.gettempdir()) / f"mutants-{hashlib.sha256(str(root).encode()).hexdigest()[:12]}"
         folder.mkdir(exist_ok=True)
-        self._context = context
-        self._file, self._coverage = folder / "verdicts.jsonl", folder / f"coverage-{context[:16]}.json"
+        self._file, self._coverage = folder / "verdicts.jsonl", folder / f"coverage-{self._context[:16]}.json"
         self._verdicts: dict[str, Verdict] = {}
         self._killers: dict[tuple[str, ...], str] = {}
         for line in self._file.read_text(encoding="utf-8").splitlines() if self._file.exists() else ():
@@ -79,8 +97,21 @@ class Results:
         """Keep what became of it."""
         digest, key = self._digest(mutant), (mutant.module, mutant.function, mutant.change)
         self._take(digest, key, verdict)
+        self._unwritten.append(
+            json.dumps({"digest": digest, "key": key, "killed": verdict.killed, "by": verdict.by}) + "\n"
+        )
+        if time.monotonic() - self._looked > LOOKS_EVERY_S:
+            self.write()
+
+    def write(self) -> None:
+        """Keep what was put. Raises RuntimeError where something has changed since the run began."""
+        if context(self._root, self._tests) != self._context:
+            raise RuntimeError(
+                "Files have changed while mutants were tried; try again, and leave them alone meanwhile."
+            )
         with self._file.open("a", encoding="utf-8") as file:
-            _write(file, {"digest": digest, "key": key, "killed": verdict.killed, "by": verdict.by})
+            file.writelines(self._unwritten)
+        self._unwritten, self._looked = [], time.monotonic()
 
     def _digest(self, mutant: Mutant) -> str:
         return hashlib.sha256(f"{self._context} {mutant.name} {mutant.digest}".encode()).hexdigest()
@@ -99,7 +130,3 @@ class Results:
         """Keep what runs what."""
         said = asdict(coverage) | {"modules": list(modules), "at_import": sorted(coverage.at_import)}
         self._coverage.write_text(json.dumps(said), encoding="utf-8")
-
-
-def _write(file: IO[str], line: object) -> None:
-    file.write(json.dumps(line) + "\n")
