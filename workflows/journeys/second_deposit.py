@@ -15,6 +15,7 @@ from workflows import (
     hours,
     journey,
     milestone,
+    minutes,
     on,
     once,
     reload,
@@ -27,8 +28,8 @@ VALID = hours(72)
 #: The last offer is open for a day more when the last call says so.
 LAST_VALID, LAST_CALL_AFTER = days(6), days(5)
 #: Marketing that waits for the morning goes within twelve hours or not at all. So much longer than the text says an
-#: offer is open: what is read in the morning is true.
-GRACE = hours(12)
+#: offer is open, and an hour: what is read in the morning is true, and so is what is said in round hours.
+GRACE, ROUNDING = hours(13), minutes(30)
 
 
 def worrying(signal: HarmSignal) -> bool:
@@ -58,7 +59,7 @@ async def second_deposit(player: Player, deposit: DepositApproved) -> None:
     offer = await offer_reload(player, LAST_VALID)
     await player.sleep(LAST_CALL_AFTER)
     # Counted from the grant: how long its own message waited, or the run was held, makes no promise longer.
-    left = 0 if offer is None else whole_hours(offer.open_until - player.now)
+    left = 0 if offer is None else whole_hours(offer.open_until - player.now + ROUNDING)
     if offer is not None and left > 0:
         await player.send("last-call", via=["in_app"], percent=PERCENT, cap=offer.cap, valid_hours=left)
 
