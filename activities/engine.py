@@ -190,6 +190,7 @@ def build(
         protection=protection,
         groups=groups,
         digests=IdentityDigests(settings.identity_secrets or settings.link_secrets),
+        processes=processes,
     )
     return Engine(settings, registry, database, intake, pressure, given, processes, policies)
 

@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities.clock import DatabaseClock, sleep_or_stop
 from activities.database import Database
 from workflows.events import CATALOGUE
+from workflows.loyalty.mission_states import MISSION_NUMBERS
 from workflows.player_state.active_run import hears
 from workflows.rules.index import RuleIndex
 from workflows.source.rule_fingerprint import fingerprint
@@ -40,7 +41,8 @@ class Knowledge(BaseModel):
     """What a process can deal with, by name; `journeys` holds those and their versions.
 
     `moments` are the keys under which a player's row awaits something: those of rules and segments, and the types of
-    events that matter to a journey.
+    events that matter to a journey. `row_forms` are ways of writing a player's row that came after the first: one is
+    written only while every living process reads it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -49,6 +51,7 @@ class Knowledge(BaseModel):
     segments: frozenset[str] = frozenset()
     moments: frozenset[str] = frozenset()
     event_types: frozenset[str] = frozenset()
+    row_forms: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, rules: RuleIndex) -> "Knowledge":
@@ -64,6 +67,7 @@ class Knowledge(BaseModel):
                 }
             ),
             event_types=frozenset({*CATALOGUE, *(kind.type for kind in CATALOGUE.values())}),
+            row_forms=frozenset({MISSION_NUMBERS}),
         )
 
     @classmethod
@@ -105,6 +109,8 @@ class Processes:
         #: What other living processes know, as it was last seen, and whether one of them is of another build.
         self.others = Knowledge()
         self.mixed = False
+        #: Forms of a player's row that every living process reads; none until it is known who lives.
+        self.row_forms: frozenset[str] = frozenset()
 
     @cached_property
     def rules_mark(self) -> str:
@@ -121,12 +127,17 @@ class Processes:
         rows = await connection.execute(_OTHERS, {"id": self.id, "silence": SILENCE})
         known = []
         self.mixed = False
+        readable = self.knows.row_forms
         for row in rows:
             self.mixed = self.mixed or row.build != self.build
             try:
                 known.append(Knowledge.model_validate(row.knows))
             except ValidationError:
                 logger.warning("A process of build %s says what it knows in a way this one cannot read.", row.build)
+                readable = frozenset()
+            else:
+                readable &= known[-1].row_forms
+        self.row_forms = readable
         self.others = Knowledge.together(known)
         return self.others
 

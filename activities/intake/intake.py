@@ -49,11 +49,13 @@ from activities.intake.suppressions import suppress_again
 from activities.journey_controls import ClosedJourneys
 from activities.outgoing.outbox import announce
 from activities.player_rows import ADVANCE, ADVANCE_PLAYERS, CREATE_PLAYERS, LOCK_PLAYERS
+from activities.processes import Processes
 from activities.run_delivery import deliveries
 from activities.shadows import RunningShadows
 from activities.tasks import cancel_by_hand
 from activities.tracing import note_events
 from workflows.events import Event, PlayerMerged
+from workflows.loyalty.mission_states import MISSION_NUMBERS
 from workflows.player_state.brand_groups import Account, BrandGroups
 from workflows.player_state.decisions import ReviewDue
 from workflows.player_state.merging import accounts_needed, is_shared, merge, share, share_review
@@ -111,8 +113,11 @@ class Intake:
         protection: Database | None = None,
         groups: BrandGroups = ALONE,
         digests: IdentityDigests = UNKEYED,
+        processes: Processes | None = None,
     ) -> None:
         self.database = database
+        #: Who else reads the rows that are written here; who does not know writes them as everybody reads them.
+        self.processes = processes
         self.groups = groups
         self.digests = digests
         #: Where connections for what protects are found.
@@ -457,13 +462,14 @@ class Intake:
         states = players.states
         if not states:
             return
+        numbers = self.processes is not None and MISSION_NUMBERS in self.processes.row_forms
         announce(connection, *of_decisions(brand, players.decisions))
         if begins := players.newly_protected(now):
             await cancel_by_hand(connection, brand, begins, CONTACT_KINDS, "The player is protected.", now)
         changed = [
             {
                 "id": player_id,
-                "state": state.stored(),
+                "state": state.stored(mission_numbers=numbers),
                 "profile": players.profiles.get(player_id, {}),
                 "moment": _later(state.next_moment, players.not_before),
             }

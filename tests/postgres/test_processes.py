@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -26,16 +27,23 @@ from workflows import (
     DepositApproved,
     Inactive,
     Player,
+    RoundCompleted,
     SessionLogin,
     Statistics,
     always,
+    badge,
+    count,
     days,
     inactive,
     journey,
+    player_mission,
     segment,
+    step,
     total,
 )
 from workflows.effects import Match, StartJourney
+from workflows.loyalty.mission_states import UNDER_WAY
+from workflows.loyalty.program import LoyaltyProgram
 from workflows.rules.index import RuleIndex
 from workflows.rules.segments import Segment
 from workflows.source.journey_loading import Registry
@@ -55,6 +63,12 @@ deposited = total(DepositApproved, "amount_minor", last=days(30))
 def big_spender(player: Statistics) -> bool:
     """Only the new release has it."""
     return player[deposited] > 1_000
+
+
+@player_mission(step("rounds", count(RoundCompleted), 9), gives=badge("busy"), product="casino")
+def nine_rounds(_player: Statistics) -> bool:
+    """Nine rounds."""
+    return True
 
 
 NEW = RuleIndex(declared(missed), {"big_spender": big_spender})
@@ -91,6 +105,43 @@ async def away(database: Database) -> Casino:
     await casino.happens(casino.player(), SessionLogin)
     casino.clock.later(AWAY)
     return casino
+
+
+class TestRowForms:
+    @pytest.fixture
+    def casino(self, database: Database, new: Processes) -> Casino:
+        """One whose intake asks the new process how rows may be written."""
+        casino = casino_of(database, RuleIndex({}, loyalty=LoyaltyProgram(missions={nine_rounds.name: nine_rounds})))
+        casino.intake.processes = new
+        return casino
+
+    async def missions_after_a_round(self, casino: Casino, database: Database) -> dict[str, Any]:
+        """What stands in the row of a player who has played once more."""
+        await casino.happens("p", RoundCompleted)
+        (row,) = await rows(database, players)
+        missions: dict[str, Any] = row["state"]["loyalty"]["missions"]
+        return missions
+
+    async def test_missions_are_written_as_everybody_reads_them_who_lives(
+        self, casino: Casino, database: Database, new: Processes
+    ) -> None:
+        before = Processes(database, OLD, build="before")
+        before.knows = before.knows.model_copy(update={"row_forms": frozenset()})
+        await before.beat()
+        await new.beat()
+        one_by_one = await self.missions_after_a_round(casino, database)
+        assert [occurrence["counts"] for occurrence in one_by_one["nine_rounds"]["occurrences"]] == [{"rounds": 1}]
+        await before.leave()
+        await new.beat()
+        assert await self.missions_after_a_round(casino, database) == {
+            UNDER_WAY: {"numbers": {"1970-01-01T00:00:00Z//rounds": {"nine_rounds": 2}}}
+        }
+
+    async def test_and_a_process_that_has_not_looked_yet_writes_them_so_too(
+        self, casino: Casino, database: Database
+    ) -> None:
+        casino.intake.processes = Processes(database, NEW)
+        assert (await self.missions_after_a_round(casino, database)).keys() == {"nine_rounds"}
 
 
 class TestMoments:

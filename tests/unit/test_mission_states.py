@@ -8,6 +8,7 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from tests.support.examples import examples
 from tests.unit.test_missions import Busy, first_bud, tour
@@ -191,6 +192,20 @@ def test_a_row_of_before_is_read_and_written_shorter() -> None:
         },
     }
     assert MissionStates(states.stored()) == states
+
+
+def test_who_knows_missions_one_by_one_alone_reads_what_is_written_for_them() -> None:
+    stored = {
+        UNDER_WAY: {"numbers": {"1970-01-01T00:00:00Z//few": {"one": 1, "two": 2}}, "completed": {"one": 3}},
+        "three": {"occurrences": [{"opens": "1970-01-01T00:00:00Z", "completed_at": "2026-03-01T00:00:00Z"}]},
+    }
+    states = MissionStates(orjson.loads(orjson.dumps(stored)))
+    assert states["two"].occurrences[0].counts == {"few": 2}
+    written = orjson.dumps(states.stored(as_numbers=False))
+    as_before = TypeAdapter(dict[str, MissionState]).validate_json(written)
+    assert as_before.keys() == {"one", "two", "three"}
+    assert as_before == dict(states) == dict(MissionStates(orjson.loads(written)))
+    assert states.stored()[UNDER_WAY] == stored[UNDER_WAY]
 
 
 def test_what_is_taken_out_is_gone_whether_it_was_read_or_not() -> None:

@@ -49,7 +49,7 @@ class LoyaltyState:
         parts: list[PointAccount | TierState] = [*self.points.values(), *self.tiers.values()]
         return min((at for one in parts if (at := one.next_moment) is not None), default=None)
 
-    def stored(self) -> dict[str, Any]:
+    def stored(self, *, mission_numbers: bool = True) -> dict[str, Any]:
         """What differs from nothing, in live values, as `PlayerState.stored` writes it."""
         values = sparse(self, _STATE)
         if "points" in values:
@@ -57,7 +57,7 @@ class LoyaltyState:
         if "tiers" in values:
             values["tiers"] = {name: sparse(one, _TIER) for name, one in self.tiers.items()}
         if "missions" in values:
-            values["missions"] = self.missions.stored()
+            values["missions"] = self.missions.stored(as_numbers=mission_numbers)
         if "entries" in values:
             values["entries"] = {name: sparse(one, _ENTRY) for name, one in self.entries.items()}
         if "spins" in values:

@@ -20,6 +20,9 @@ from workflows.rules.where import passes
 
 #: No mission is called so: under this name stand the numbers of those that are simply under way.
 UNDER_WAY: Final = "~"
+#: What this way of writing missions is called, among processes that ask each other whether they read it. Who does not
+#: would take the numbers for a mission of that name, with nothing done, and write that back.
+MISSION_NUMBERS: Final = "mission_numbers"
 #: By window and step, as `opens/closes/step`: how much is done, by mission.
 Numbers = dict[str, dict[str, int]]
 
@@ -118,8 +121,10 @@ class MissionStates(MutableMapping[str, MissionState]):
             if one.name not in done and not (one.again is None and one.name in unread and _is_through(unread[one.name]))
         ]
 
-    def stored(self) -> dict[str, Any]:
-        """What the row holds of them, in live values where it holds more than a number."""
+    def stored(self, *, as_numbers: bool = True) -> dict[str, Any]:
+        """What the row holds of them, in live values where it holds more than a number; or all of them one by one."""
+        if not as_numbers:
+            return self._unread | {name: self._held(name).stored() for name in self if name not in self._unread}
         return self._packed(lambda state: state.stored())
 
     def to_json(self) -> dict[str, Any]:
@@ -142,6 +147,13 @@ class MissionStates(MutableMapping[str, MissionState]):
         if completed:
             under_way["completed"] = completed
         return written | {UNDER_WAY: under_way} if under_way else written
+
+    def _held(self, name: str) -> MissionState:
+        """One that was read or is a number; it stays what it is."""
+        if (state := self._read.get(name)) is not None:
+            return state
+        key = next(key for key, numbers in self._numbers.items() if name in numbers)
+        return _spread(key, self._numbers[key][name], self._completed.get(name, 0))
 
     def _forget(self, name: str) -> None:
         self._read.pop(name, None)

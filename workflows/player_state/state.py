@@ -461,10 +461,11 @@ class PlayerState(MergedPlayer):
         )
         return stored
 
-    def stored(self) -> dict[str, Any]:
+    def stored(self, *, mission_numbers: bool = True) -> dict[str, Any]:
         """What `to_json` says, in live values: for a writer of JSON that knows dataclasses and instants.
 
         It is intake's way, because it costs a third. The values are the state's own: write them before it changes.
+        Without `mission_numbers` missions are written one by one, for readers who know no other way.
         """
         values = sparse(self, _PARTS)
         values |= {"watch": self.watch.stored()} if "watch" in values else {}
@@ -472,7 +473,7 @@ class PlayerState(MergedPlayer):
             if name in values:
                 values[name] = {key: sparse(one, parts) for key, one in values[name].items()}
         if self.loyalty is not None:
-            values["loyalty"] = self.loyalty.stored()
+            values["loyalty"] = self.loyalty.stored(mission_numbers=mission_numbers)
         return values
 
     @classmethod
