@@ -1,4 +1,4 @@
-"""Which events of one account of a person may protect the others, in the words of SQL: an index holds these alone."""
+"""Which events have an index of their own, in the words of SQL: those other accounts share, and those scores read."""
 
 from typing import Final
 
@@ -9,3 +9,6 @@ SHARED_EVENTS: Final = (
     "'player.merged', 'player.status_changed')"
     " OR type = 'message.status' AND data ->> 'status' IN ('complained', 'unsubscribed'))"
 )
+
+#: What scores are told by, and what was told of them: read player by player, of all players of a brand.
+SCORED_EVENTS: Final = "type IN ('payment.deposit_approved', 'score.changed')"

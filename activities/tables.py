@@ -45,7 +45,7 @@ from activities import (
     task_tables,
     tournament_tables,
 )
-from activities.shared_events import SHARED_EVENTS
+from activities.shared_events import SCORED_EVENTS, SHARED_EVENTS
 from activities.table_columns import instant as _instant
 from activities.table_columns import now_by_default as _now
 from activities.table_columns import texts as _texts
@@ -115,6 +115,7 @@ events = Table(
     # In the order of their numbers, for who counts them; with the moment it is what a known identity leads to.
     Index("ix_events_order", "seq", "received_at", unique=True),
     Index("ix_events_shared", "brand", "player_id", postgresql_where=text(SHARED_EVENTS)),
+    Index("ix_events_scored", "brand", "player_id", "occurred_at", postgresql_where=text(SCORED_EVENTS)),
     Index("ix_events_parts", "brand", "source", postgresql_where=text("type = 'fasttrack.round_part'")),
     postgresql_partition_by="RANGE (received_at)",
 )

@@ -13,9 +13,10 @@ from pydantic import BaseModel, ConfigDict
 from learning.boosting import fit_trees, gain
 from learning.churn_features import REASONS, WINDOW, PastDeposit, features
 from learning.differences import NoNumber
-from learning.judging_scores import Quality, drift, quality
+from learning.drift import bands_of_features, spread_of
+from learning.judging_scores import Quality, quality
 from learning.logistic import LogisticModel, fit_logistic
-from learning.scored import Deposits, NightScores, Scored, reasons
+from learning.scored import Deposits, Scored, ScoredNight, Survey, night_of, reasons
 from learning.trees import TreesModel
 
 #: Months that are judged on, the newest that are over. One of a few hundred players is calibrated or not by luck.
@@ -116,17 +117,22 @@ class ChurnModel(BaseModel):
         """Whether its chances are worse by more than two judged months differ by themselves."""
         return self.quality.brier > before.quality.brier + 0.01
 
-    def scores(self, players: Deposits, moment: datetime) -> NightScores:
-        """The scores of all who have one at a moment, and how far these players are from those judged."""
-        scored = {player: one for player, known in players.items() if (one := self.score(known, moment)) is not None}
-        return NightScores(scored, self.drifted([one.percent / 100 for one in scored.values()]))
+    def survey(self, players: Deposits, moment: datetime) -> Survey:
+        """What is counted of some of the players at a moment."""
+        rows = [known for deposits in players.values() if (known := features(deposits, moment)) is not None]
+        chances = [round(100 * self._scorer.chance(known)) / 100 for known in rows]
+        return Survey.of(rows, chances, self.spread, self.quality.features)
 
-    def drifted(self, chances: Sequence[float]) -> float:
-        """How far the players of today are from those it was judged on; above 0.25 it says nothing about them.
+    def night(self, survey: Survey) -> ScoredNight:
+        """How far the players of a night are from those it was judged on.
 
         Of a handful nothing is said: they are never spread like many.
         """
-        return drift(self.spread, chances) if len(chances) >= LEAST_JUDGED else 0.0
+        return night_of(survey, self.spread, self.quality.features, least=LEAST_JUDGED)
+
+    def scores(self, players: Deposits, moment: datetime, night: ScoredNight) -> dict[str, Scored]:  # noqa: ARG002 - a chance
+        """The scores of all who have one at a moment; a chance asks for nobody else's."""
+        return {player: one for player, known in players.items() if (one := self.score(known, moment)) is not None}
 
 
 def learn_churn(players: Deposits, now: datetime) -> ChurnModel | NoNumber:
@@ -153,33 +159,33 @@ def learn_churn(players: Deposits, now: datetime) -> ChurnModel | NoNumber:
             "are needed, with some who left and some who stayed"
         )
     logistic = fit_logistic(rows, left, ridge=RIDGE, pairs=PAIRS)
-    model = _judged(logistic, None, judged, truth, learned_until, len(rows))
+    chances = [logistic.chance(row) for row in judged]
+    worth = quality(chances, truth).model_copy(update={"features": bands_of_features(judged)})
+    model = ChurnModel(
+        logistic=logistic,
+        learned_until=learned_until,
+        rows=len(rows),
+        quality=worth,
+        spread=spread_of(chances),
+    )
     challenger = fit_trees(rows, left)
-    if challenger is None:
-        return model
-    other = _judged(logistic, challenger, judged, truth, learned_until, len(rows))
-    better, error = gain([challenger.chance(row) for row in judged], [logistic.chance(row) for row in judged], truth)
-    return other if better > error and other.passes >= model.passes else model
+    return model if challenger is None else _better(model, chances, challenger, judged, truth)
 
 
-def _judged(
-    logistic: LogisticModel,
-    trees: TreesModel | None,
+def _better(
+    model: ChurnModel,
+    chances: Sequence[float],
+    challenger: TreesModel,
     judged: Sequence[Mapping[str, float]],
     gone: Sequence[bool],
-    learned_until: datetime,
-    rows: int,
 ) -> ChurnModel:
-    chances = [(trees or logistic).chance(row) for row in judged]
-    ordered = sorted(chances)
-    return ChurnModel(
-        logistic=logistic,
-        trees=trees,
-        learned_until=learned_until,
-        rows=rows,
-        quality=quality(chances, gone),
-        spread=[ordered[index * len(ordered) // 100] for index in range(100)],
-    )
+    """The model, which gave these chances, or the same with the challenger where that is surely better and passes."""
+    others = [challenger.chance(row) for row in judged]
+    better, error = gain(others, chances, gone)
+    worth = quality(others, gone).model_copy(update={"features": model.quality.features})
+    changed = {"trees": challenger, "quality": worth, "spread": spread_of(others)}
+    other = model.model_copy(update=changed)
+    return other if better > error and other.passes >= model.passes else model
 
 
 def labelled(

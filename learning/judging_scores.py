@@ -1,17 +1,15 @@
-"""How good a score is: does it rank, are its chances true, and do players still look as they did."""
+"""How good a score is: does it rank, and are its chances true."""
 
 import math
-from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
+from learning.drift import Bands
+
 #: Bands in which chances are compared with what happened.
 BANDS: Final = 10
-#: Drift above which somebody should look, and above which a score is not used any more.
-DRIFT_TO_LOOK_AT: Final = 0.1
-DRIFT_TOO_LARGE: Final = 0.25
 
 
 class Quality(BaseModel):
@@ -27,6 +25,9 @@ class Quality(BaseModel):
     brier: float
     #: By how much chances are off in bands of ten parts, on average.
     calibration_error: float
+    #: How the features of these players lay, by name. Here and not beside: a release before reads past what it does not
+    #: know of a quality, and would not read a model with a field more.
+    features: dict[str, Bands] | None = None
 
     @property
     def in_words(self) -> str:
@@ -75,27 +76,6 @@ def calibration_error(chances: Sequence[float], happened: Sequence[bool]) -> flo
     return off / len(order)
 
 
-def drift(before: Sequence[float], now: Sequence[float]) -> float:
-    """The population stability index of a figure: 0 where players are spread as before; above 0.25 they are others.
-
-    Less what chance alone makes of it on average, which of a hundred players is 0.09: every third night would else tell
-    of a small house that its players had become others.
-    """
-    if not before or not now:
-        return 0.0
-    ordered = sorted(before)
-    edges = sorted({ordered[index * len(ordered) // BANDS] for index in range(1, BANDS)})
-    total = 0.0
-    for band in range(len(edges) + 1):
-        shares = []
-        for values in (before, now):
-            count = sum(bisect_right(edges, value) == band for value in values)
-            # Half a player in each band, or an empty one would weigh without end.
-            shares.append((count + 0.5) / (len(values) + 0.5 * (len(edges) + 1)))
-        total += (shares[1] - shares[0]) * math.log(shares[1] / shares[0])
-    return max(0.0, total - len(edges) / len(now))
-
-
 class ValueQuality(BaseModel):
     """What expected amounts were worth on players they had not seen."""
 
@@ -110,6 +90,8 @@ class ValueQuality(BaseModel):
     captured: float
     #: By which part of what came the sum that was expected is off; above zero where it was too much.
     total_off: float
+    #: As those of `Quality`.
+    features: dict[str, Bands] | None = None
 
 
 def value_quality(expected: Sequence[float], came: Sequence[float]) -> ValueQuality:

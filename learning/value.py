@@ -6,7 +6,8 @@ so an amount for one of them would be believed more than it is worth.
 """
 
 import math
-from bisect import bisect_left, bisect_right
+from array import array
+from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -15,9 +16,10 @@ from pydantic import BaseModel, ConfigDict
 
 from learning.churn_features import PastDeposit
 from learning.differences import NoNumber
-from learning.judging_scores import ValueQuality, drift, value_quality
+from learning.drift import bands_of_features, spread_of
+from learning.judging_scores import ValueQuality, value_quality
 from learning.poisson import PoissonModel, fit_poisson
-from learning.scored import Deposits, NightScores, Scored, against_usual, reasons
+from learning.scored import Deposits, Scored, ScoredNight, Survey, against_usual, night_of, reasons
 from learning.value_features import AHEAD, PAIRS, REASONS, value_features
 from workflows.local_time import DAY
 
@@ -89,17 +91,27 @@ class ValueModel(BaseModel):
         known = value_features(deposits, moment)
         return 0.0 if known is None else self.poisson.expected(known)
 
-    def scores(self, players: Deposits, moment: datetime) -> NightScores:
-        """The rank of who deposited in the 90 days before, with reasons, and how far they are from those judged."""
-        known = recent_features(players, moment)
-        amounts = {player: self.poisson.expected(found) for player, found in known.items()}
-        order = sorted(amounts.values())
-        parts = against_usual({player: self.poisson.parts(found) for player, found in known.items()})
-        scored = {
-            player: Scored(percent=rank(order, amounts[player]), why=reasons(parts[player], REASONS))
-            for player in known
-        }
-        return NightScores(scored, drift(self.spread, order) if len(order) >= LEAST_JUDGED else 0.0)
+    def survey(self, players: Deposits, moment: datetime) -> Survey:
+        """What is counted of some of the players at a moment, with what each is expected to bring."""
+        rows = [*recent_features(players, moment).values()]
+        amounts = [self.poisson.expected(row) for row in rows]
+        counted = Survey.of(rows, amounts, self.spread, self.quality.features)
+        counted.add_parts(map(self.poisson.parts, rows))
+        counted.amounts = array("d", amounts)
+        return counted
+
+    def night(self, survey: Survey) -> ScoredNight:
+        """How far the players of a night are from those it was judged on, and what all of them bring."""
+        return night_of(survey, self.spread, self.quality.features, least=LEAST_JUDGED)
+
+    def scores(self, players: Deposits, moment: datetime, night: ScoredNight) -> dict[str, Scored]:
+        """The rank among all of who deposited in the 90 days before, with what sets them apart."""
+        found = {}
+        for player, known in recent_features(players, moment).items():
+            parts = against_usual(self.poisson.parts(known), night.usual)
+            percent = bisect_right(night.ranks, self.poisson.expected(known))
+            found[player] = Scored(percent=percent, why=reasons(parts, REASONS))
+        return found
 
 
 def recent_features(players: Deposits, moment: datetime) -> dict[str, dict[str, float]]:
@@ -109,12 +121,6 @@ def recent_features(players: Deposits, moment: datetime) -> dict[str, dict[str, 
         for player, deposits in players.items()
         if (found := value_features(deposits, moment)) is not None and found["idle.days"] <= AHEAD / DAY
     }
-
-
-def rank(order: Sequence[float], value: float) -> int:
-    """Of a hundred of an ascending order, how many are below, at most 99; who is alike stands in their middle."""
-    middle = (bisect_left(order, value) + bisect_right(order, value)) / 2
-    return min(99, int(100 * middle / len(order)))
 
 
 def learn_value(players: Deposits, now: datetime) -> ValueModel | NoNumber:
@@ -136,19 +142,15 @@ def learn_value(players: Deposits, now: datetime) -> ValueModel | NoNumber:
     features = [value_features(deposits, judged_at) for deposits in known]
     expected = [0.0 if one is None else poisson.expected(one) for one in features]
     level = level_of(players, judged_at, expected)
+    worth = value_quality([level * one for one in expected], truth)
+    recent = [*recent_features(players, judged_at).values()]
     return ValueModel(
         poisson=poisson,
         learned_until=judged_at,
         rows=len(rows),
-        quality=value_quality([level * one for one in expected], truth),
-        spread=spread_of([poisson.expected(one) for one in recent_features(players, judged_at).values()]),
+        quality=worth.model_copy(update={"features": bands_of_features(recent)}),
+        spread=spread_of([poisson.expected(one) for one in recent]),
     )
-
-
-def spread_of(values: Sequence[float]) -> list[float]:
-    """A hundred of many values, in ascending order; none of none."""
-    ordered = sorted(values)
-    return [ordered[index * len(ordered) // 100] for index in range(100)] if ordered else []
 
 
 def brought_by(

@@ -12,10 +12,11 @@ from pydantic import BaseModel, ConfigDict
 
 from learning.churn_features import PastDeposit
 from learning.differences import NoNumber
-from learning.judging_scores import Quality, drift, quality
+from learning.drift import bands_of_features, spread_of
+from learning.judging_scores import Quality, quality
 from learning.logistic import LogisticModel, fit_logistic
-from learning.scored import Deposits, NightScores, Scored, against_usual, reasons
-from learning.value import APART, LEAST_JUDGED, MOMENTS, MOST_ROWS, brought_in, recent_features, spread_of
+from learning.scored import Deposits, Scored, ScoredNight, Survey, against_usual, night_of, reasons
+from learning.value import APART, LEAST_JUDGED, MOMENTS, MOST_ROWS, brought_in, recent_features
 from learning.value_features import AHEAD, PAIRS, REASONS, value_features
 
 #: Rows below which nothing is learned.
@@ -70,17 +71,24 @@ class VipModel(BaseModel):
         """Whether its chances are worse by more than two judged windows differ by themselves."""
         return self.quality.brier > before.quality.brier + 0.01
 
-    def scores(self, players: Deposits, moment: datetime) -> NightScores:
-        """The chances of who deposited in the 90 days before, with reasons, and how far they are from those judged."""
-        known = recent_features(players, moment)
-        chances = {player: self.logistic.chance(found) for player, found in known.items()}
-        parts = against_usual({player: self.logistic.parts(found) for player, found in known.items()})
-        scored = {
-            player: Scored(percent=round(100 * chances[player]), why=reasons(parts[player], REASONS))
-            for player in known
-        }
-        now = [*chances.values()]
-        return NightScores(scored, drift(self.spread, now) if len(now) >= LEAST_JUDGED else 0.0)
+    def survey(self, players: Deposits, moment: datetime) -> Survey:
+        """What is counted of some of the players at a moment."""
+        rows = [*recent_features(players, moment).values()]
+        counted = Survey.of(rows, [*map(self.logistic.chance, rows)], self.spread, self.quality.features)
+        counted.add_parts(map(self.logistic.parts, rows))
+        return counted
+
+    def night(self, survey: Survey) -> ScoredNight:
+        """How far the players of a night are from those it was judged on, and what is usual of them."""
+        return night_of(survey, self.spread, self.quality.features, least=LEAST_JUDGED)
+
+    def scores(self, players: Deposits, moment: datetime, night: ScoredNight) -> dict[str, Scored]:
+        """The chances of who deposited in the 90 days before, with what sets them apart."""
+        found = {}
+        for player, known in recent_features(players, moment).items():
+            parts = against_usual(self.logistic.parts(known), night.usual)
+            found[player] = Scored(percent=round(100 * self.logistic.chance(known)), why=reasons(parts, REASONS))
+        return found
 
 
 def learn_vip(players: Deposits, now: datetime) -> VipModel | NoNumber:
@@ -103,7 +111,7 @@ def learn_vip(players: Deposits, now: datetime) -> VipModel | NoNumber:
         logistic=logistic,
         learned_until=judged_at,
         rows=len(rows),
-        quality=quality(chances, came),
+        quality=quality(chances, came).model_copy(update={"features": bands_of_features(judged)}),
         spread=spread_of(chances),
     )
 

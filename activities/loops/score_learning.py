@@ -5,12 +5,11 @@ objected to being profiled is neither scored nor learned from.
 """
 
 import logging
-from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from sys import intern
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final
 
 from prometheus_client import Counter, Gauge
 from sqlalchemy import text
@@ -23,20 +22,26 @@ from activities.database import Database
 from activities.intake.intake import Intake
 from activities.loops.channel_learning import ChannelLearning
 from activities.loops.maintenance import heartbeating
-from activities.own_process import in_own_process
+from activities.own_process import Beside, InPlace, own_process
+from activities.past_deposits import (
+    DepositWindow,
+    PlayerRange,
+    deposits_among,
+    deposits_to_learn_from,
+    player_ranges,
+    yardsticks_now,
+)
 from activities.score_models import ModelRow, ModelState, champion, keep_model, list_models, note_scored, retire
 from learning.churn_features import PastDeposit
-from learning.currencies import yardsticks
 from learning.differences import NoNumber
-from learning.judging_scores import DRIFT_TOO_LARGE
+from learning.drift import DRIFT_TOO_LARGE
 from learning.score_kinds import SCORE_KINDS, ScoreKind
-from learning.scored import Deposits, ScoreModel
-from workflows.background.maintenance import LEARN, SCORE, LearnedScores, ScoredPlayers
-from workflows.events import DepositApproved, Event, ScoreChanged
+from learning.scored import Scored, ScoredNight, ScoreModel, Survey
+from workflows.background.maintenance import LEARN, SCORE, LearnedScores, Now, ScoredPlayers
+from workflows.events import Event, ScoreChanged
 from workflows.scores import BELIEVED_FOR, SOURCE
 
 logger = logging.getLogger(__name__)
-T = TypeVar("T")
 
 #: How far back it is looked for what was told last.
 TOLD_WITHIN: Final = timedelta(days=400)
@@ -45,9 +50,11 @@ LEARN_EVERY: Final = timedelta(days=7)
 #: A score is told when it moved by so many points, or so long after it was told last: within the week it is believed.
 TELL_AT, TELL_AFTER = 10, timedelta(days=6)
 AT_ONCE: Final = 200
-#: Players that are learned from; of more a part says the same, and all of them would not fit into memory.
+#: Players that are learned from, and deposits of theirs; of more a part says the same, and would not fit into memory.
 MOST_LEARNED_FROM: Final = 100_000
-FETCH: Final = 5_000
+MOST_DEPOSITS: Final = 2_000_000
+#: Players that are read and scored at a time.
+SCORED_AT_ONCE: Final = 5_000
 #: Where a model's row has what amounts of each currency were multiplied by, if there were several.
 YARDSTICKS: Final = "yardsticks"
 
@@ -62,15 +69,6 @@ FAILED: Final = Counter(
 DRIFT: Final = Gauge(
     "journeys_score_drift", "How far a brand's players are from those of its model.", ["score", "brand"]
 )
-
-
-@dataclass(frozen=True, slots=True)
-class _Scored:
-    """How many players of a brand a night's scoring saw and told, and who they are whose score holds."""
-
-    seen: int = 0
-    told: int = 0
-    players: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +100,7 @@ class ScoreLearning:
         reads_scores: Collection[str],
         channels: ChannelLearning | None = None,
         in_process: bool = False,
+        at_once: int = SCORED_AT_ONCE,
     ) -> None:
         self.database = database
         self.intake = intake
@@ -109,12 +108,14 @@ class ScoreLearning:
         self.kinds = [kind for kind in SCORE_KINDS if kind.name in reads_scores]
         self.channels = channels
         self.in_process = in_process
+        self.at_once = at_once
+        self._come_to: tuple[str, str, str, int] | tuple[()] = ()
 
     @activity.defn(name=LEARN)
-    async def learn(self) -> LearnedScores:
+    async def learn(self, given: Now | None = None) -> LearnedScores:
         """Learn each score for each brand whose newest model of it is a week old or that has none; channels too."""
         async with heartbeating():
-            learned = await self.learn_due()
+            learned = await self.learn_due(given.at if given else None)
             if self.channels is None:
                 return learned
             beside = await self.channels.learn_due()
@@ -122,20 +123,26 @@ class ScoreLearning:
             return LearnedScores(champions=champions, shadows=shadows)
 
     @activity.defn(name=SCORE)
-    async def score(self) -> ScoredPlayers:
-        """Score the players of each brand by each of its models."""
-        async with heartbeating():
-            return await self.score_due()
+    async def score(self, given: Now | None = None) -> ScoredPlayers:
+        """Score the players of each brand by each of its models, as of the moment given.
 
-    async def learn_due(self) -> LearnedScores:
-        """Learn each score for each brand that is due; what became of the models.
+        It is the same when this is begun again, so nobody is scored otherwise the second time; without one, as a
+        release before asks it, it is the moment at which this begins. What is heard of it says how far it has come.
+        """
+        self._come_to = ()
+        async with heartbeating(lambda: self._come_to):
+            return await self.score_due(given.at if given else None)
+
+    async def learn_due(self, now: datetime | None = None) -> LearnedScores:
+        """Learn each score for each brand that is due at a moment; what became of the models.
 
         One that fails is logged and counted, and keeps no other from being learned.
         """
+        now = now or self.clock()
         became: list[ModelState | None] = []
         for brand, kind in await self._brands():
             try:
-                became.append(await self._learn_if_due(brand, kind))
+                became.append(await self._learn_if_due(brand, kind, now))
             except EVERYBODYS:
                 raise
             except Exception:
@@ -143,8 +150,7 @@ class ScoreLearning:
                 logger.exception("Learning %s for %s failed; other brands and scores go on.", kind.name, brand)
         return LearnedScores(champions=became.count("champion"), shadows=became.count("shadow"))
 
-    async def _learn_if_due(self, brand: str, kind: ScoreKind) -> ModelState | None:
-        now = self.clock()
+    async def _learn_if_due(self, brand: str, kind: ScoreKind, now: datetime) -> ModelState | None:
         async with self.database.reading() as connection:
             known = [one for one in await list_models(connection, brand) if one.name == kind.name]
             before = await champion(connection, brand, kind.name)
@@ -152,15 +158,16 @@ class ScoreLearning:
             return None
         return await self._learn(brand, kind, before, now)
 
-    async def score_due(self) -> ScoredPlayers:
-        """Score each brand's players by each score; how many scores there are, and how many were told.
+    async def score_due(self, now: datetime | None = None) -> ScoredPlayers:
+        """Score each brand's players by each score at a moment; how many scores there are, and how many were told.
 
         A brand that fails is logged and counted, and keeps no other from being scored.
         """
+        now = now or self.clock()
         seen = told = 0
         for brand, kind in await self._brands():
             try:
-                scored = await self._score_brand(brand, kind)
+                scored = await self._score_brand(brand, kind, now)
             except EVERYBODYS:
                 raise
             except Exception:
@@ -170,20 +177,27 @@ class ScoreLearning:
             seen, told = seen + scored.seen, told + scored.told
         return ScoredPlayers(seen=seen, told=told)
 
-    async def _score_brand(self, brand: str, kind: ScoreKind) -> _Scored:
+    async def _score_brand(self, brand: str, kind: ScoreKind, now: datetime) -> ScoredPlayers:
         async with self.database.reading() as connection:
             row = await champion(connection, brand, kind.name)
         model = None if row is None else _read(kind, row)
-        if row is not None and model is None and self.clock() - (row.scored_at or row.learned_at) < BELIEVED_FOR:
+        if row is not None and model is None and now - (row.scored_at or row.learned_at) < BELIEVED_FOR:
             # A worker that can read it will go on; what was told stays as long as it is believed.
-            return _Scored()
-        scored = _Scored() if row is None or model is None else await self._score(kind, row, model)
-        await self._end_scores(brand, kind, scored.players)
-        return scored
+            return ScoredPlayers()
+        if row is not None and model is not None:
+            return await self._score(kind, row, model, now)
+        async for part in self._parts(brand, kind, "taken back"):
+            await self._tell_part(kind, _Part(brand, part, 0, {}), now)
+        return ScoredPlayers()
 
-    async def _beside(self, work: Callable[[Deposits, datetime], T], players: Deposits, now: datetime) -> T:
-        """What is worked out in a process of its own, so that the runs of this one, and its heartbeats, go on."""
-        return work(players, now) if self.in_process else await in_own_process(work, players, now)
+    @asynccontextmanager
+    async def _beside(self) -> AsyncIterator[Beside]:
+        """Where it is worked out: in a process of its own, so that the runs of this one, and its heartbeats, go on."""
+        if self.in_process:
+            yield InPlace()
+        else:
+            async with own_process() as beside:
+                yield beside
 
     async def _brands(self) -> list[tuple[str, ScoreKind]]:
         if not self.kinds:
@@ -193,9 +207,11 @@ class ScoreLearning:
         return [(brand, kind) for brand in brands for kind in self.kinds]
 
     async def _learn(self, brand: str, kind: ScoreKind, before: ModelRow | None, now: datetime) -> ModelState | None:
+        most = {"players": MOST_LEARNED_FROM, "deposits": MOST_DEPOSITS}
         async with self.database.reading() as connection:
-            past = await deposits_of(connection, brand, now - kind.looks_back, now, most=MOST_LEARNED_FROM)
-        learned = await self._beside(kind.learn, past.players, now)
+            past = await deposits_to_learn_from(connection, brand, now - kind.looks_back, now, **most)
+        async with self._beside() as beside:
+            learned = await beside.do(kind.learn, past.players, now)
         if isinstance(learned, NoNumber):
             logger.info("No %s model for %s: %s.", kind.name, brand, learned.reason)
             return None
@@ -210,71 +226,123 @@ class ScoreLearning:
         logger.info("The %s model v%s for %s is %s: %s.", kind.name, version, brand, state, why)
         return state
 
-    async def _score(self, kind: ScoreKind, row: ModelRow, model: ScoreModel) -> "_Scored":
-        now = self.clock()
+    async def _score(self, kind: ScoreKind, row: ModelRow, model: ScoreModel, now: datetime) -> ScoredPlayers:
+        """Count all players first, part by part, for only all of them say what is usual; then score each part."""
+        window = DepositWindow(now - kind.looks_back, now - kind.recent, now)
+        then: Any = row.artifact.get(YARDSTICKS)
         async with self.database.reading() as connection:
-            since, active = now - kind.looks_back, now - kind.recent
-            sticks: Any = row.artifact.get(YARDSTICKS)
-            past = await deposits_of(connection, row.brand, since, now, active_since=active, yardsticks_then=sticks)
-            last = await _told(connection, row.brand, kind, now)
-        scored, drift = await self._beside(model.scores, past.players, now)
-        DRIFT.labels(kind.name, row.brand).set(drift)
+            sticks = await yardsticks_now(connection, row.brand, window, then)
+        read = _Reading(self.database, row.brand, window, sticks)
+        async with self._beside() as beside:
+            survey = Survey()
+            async for part in self._parts(row.brand, kind, "counted"):
+                survey.add(await beside.do(model.survey, await read.deposits(part), now))
+            night = await beside.do(model.night, survey)
+            used = await self._note_night(row, night, now)
+            told = 0
+            async for part in self._parts(row.brand, kind, "told"):
+                scored = await beside.do(model.scores, await read.deposits(part), now, night) if used else {}
+                told += await self._tell_part(kind, _Part(row.brand, part, row.version, scored), now)
+        return ScoredPlayers(seen=night.players, told=told)
+
+    async def _parts(self, brand: str, kind: ScoreKind, what: str) -> AsyncIterator[PlayerRange]:
+        """All players of a brand, some at a time; with each part it is told that we live, and how far we have come."""
+        number = 0
+        async for part in player_ranges(self.database, brand, self.at_once):
+            number += 1
+            self._come_to = (brand, kind.name, what, number)
+            if activity.in_activity():
+                activity.heartbeat(*self._come_to)
+            yield part
+
+    async def _note_night(self, row: ModelRow, night: ScoredNight, now: datetime) -> bool:
+        """Write down how far the players are from those the model was judged on; whether it may score them."""
+        DRIFT.labels(row.name, row.brand).set(night.drift)
+        drifts = {name: round(drift, 4) for name, drift in {**night.features, "score": night.drift}.items()}
         async with self.database.transaction() as connection:
-            await note_scored(connection, row, {"score": round(drift, 4)}, now)
-            if drift > DRIFT_TOO_LARGE:
-                await retire(connection, row, f"players have become others: drift {drift:.2f}")
-        if drift > DRIFT_TOO_LARGE:
-            logger.warning("The %s model of %s is not used any more: its players are others.", kind.name, row.brand)
-            return _Scored(len(scored))
-        events = []
-        for player, one in scored.items():
-            before = last.get(player)
-            if before is not None and before.still_says(one.percent, now):
-                continue
-            event = ScoreChanged(
-                event_id=f"{kind.name}:{row.version}:{player}:{now:%Y-%m-%d}",
-                event_source=SOURCE,
-                occurred_at=now,
-                score=kind.name,
-                from_percent=0 if before is None else before.percent,
-                to_percent=one.percent,
-                why=one.why,
-                model=row.version,
-            )
-            events.append((player, event))
-        await self._tell(row.brand, kind, events, now)
-        return _Scored(len(scored), len(events), frozenset(scored))
+            await note_scored(connection, row, drifts, now)
+            if night.drift > DRIFT_TOO_LARGE:
+                await retire(connection, row, f"players have become others: drift {night.drift:.2f}")
+        if night.drift > DRIFT_TOO_LARGE:
+            logger.warning("The %s model of %s is not used any more: its players are others.", row.name, row.brand)
+            return False
+        return True
 
-    async def _end_scores(self, brand: str, kind: ScoreKind, scored: frozenset[str]) -> None:
-        """Take back what was told of players who are scored no more: they objected, or left, or no model is used.
+    async def _tell_part(self, kind: ScoreKind, part: "_Part", now: datetime) -> int:
+        """Tell the scores of a part of the players that moved; how many.
 
-        Else what segments read would keep the last score for ever. What a model of the operator told stays.
+        Taken back is what was told of those who are scored no more: they objected, or left, or no model is used. Else
+        what segments read would keep the last score for ever. What a model of the operator told stays.
         """
-        now = self.clock()
         async with self.database.reading() as connection:
-            last = await _told(connection, brand, kind, now)
-        over = [
-            (
-                player,
-                ScoreChanged(
-                    event_id=f"{kind.name}:over:{player}:{now:%Y-%m-%d}",
-                    event_source=SOURCE,
-                    occurred_at=now,
-                    score=kind.name,
-                    from_percent=before.percent,
-                    to_percent=0,
-                    why=["not scored any more"],
-                ),
-            )
-            for player, before in last.items()
-            if before.by_us and not before.over and player not in scored
+            last = await _told(connection, part.brand, kind, part.players, now)
+        moved: list[tuple[str, Event]] = [
+            (player, _change(kind, part.version, player, last.get(player), one, now))
+            for player, one in part.scored.items()
+            if player not in last or not last[player].still_says(one.percent, now)
         ]
-        await self._tell(brand, kind, over, now)
-
-    async def _tell(self, brand: str, kind: ScoreKind, events: Sequence[tuple[str, Event]], now: datetime) -> None:
+        over: list[tuple[str, Event]] = [
+            (player, _ended(kind, player, before, now))
+            for player, before in last.items()
+            if before.by_us and not before.over and player not in part.scored
+        ]
+        events = [*moved, *over]
         for start in range(0, len(events), AT_ONCE):
-            await self.intake.ingest(brand, events[start : start + AT_ONCE], now)
+            # The moment given is Temporal's, and its clock may be a little ahead: nothing happens after it is received.
+            await self.intake.ingest(part.brand, events[start : start + AT_ONCE], max(now, self.clock()))
         TOLD.labels(kind.name).inc(len(events))
+        return len(moved)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Some players of a brand, and the scores of those of them who have one, by a version of a model."""
+
+    brand: str
+    players: PlayerRange
+    version: int
+    scored: Mapping[str, Scored]
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """Reads deposits of a brand part by part, each in a short transaction."""
+
+    database: Database
+    brand: str
+    window: DepositWindow
+    sticks: Mapping[str, float]
+
+    async def deposits(self, part: PlayerRange) -> dict[str, list[PastDeposit]]:
+        async with self.database.reading() as connection:
+            return await deposits_among(connection, self.brand, part, self.window, self.sticks)
+
+
+def _change(
+    kind: ScoreKind, version: int, player: str, before: _Told | None, scored: Scored, now: datetime
+) -> ScoreChanged:
+    return ScoreChanged(
+        event_id=f"{kind.name}:{version}:{player}:{now:%Y-%m-%d}",
+        event_source=SOURCE,
+        occurred_at=now,
+        score=kind.name,
+        from_percent=0 if before is None else before.percent,
+        to_percent=scored.percent,
+        why=scored.why,
+        model=version,
+    )
+
+
+def _ended(kind: ScoreKind, player: str, before: _Told, now: datetime) -> ScoreChanged:
+    return ScoreChanged(
+        event_id=f"{kind.name}:over:{player}:{now:%Y-%m-%d}",
+        event_source=SOURCE,
+        occurred_at=now,
+        score=kind.name,
+        from_percent=before.percent,
+        to_percent=0,
+        why=["not scored any more"],
+    )
 
 
 def _judged(kind: ScoreKind, learned: ScoreModel, before: ModelRow | None) -> tuple[ModelState, str]:
@@ -298,59 +366,12 @@ def _read(kind: ScoreKind, row: ModelRow) -> ScoreModel | None:
         return None
 
 
-class PastDeposits(NamedTuple):
-    """Deposits by player, in one unit, and what the amounts of each currency were multiplied by for it."""
-
-    players: dict[str, list[PastDeposit]]
-    yardsticks: dict[str, float]
-
-
-async def deposits_of(
-    connection: AsyncConnection,
-    brand: str,
-    since: datetime,
-    now: datetime,
-    *,
-    active_since: datetime | None = None,
-    most: int | None = None,
-    yardsticks_then: Mapping[str, float] | None = None,
-) -> PastDeposits:
-    """Deposits by player, without those of players who objected to being profiled.
-
-    With `active_since` only of players who have deposited since; with `most` of about so many players where the brand
-    has more, always the same. Amounts of several currencies are brought to one yard, to that of `yardsticks_then`
-    where a model was learned by it.
-    """
-    count = (await connection.scalar(_COUNT, {"brand": brand}) or 0) if most else 0
-    whose = {
-        "brand": brand,
-        "type": DepositApproved.type,
-        "since": since,
-        "until": now,
-        "active": active_since or since,
-        "share": max(1, -(-count // most)) if most else 1,
-    }
-    told: defaultdict[str, list[tuple[str, PastDeposit]]] = defaultdict(list)
-    # Read as they come: of a large brand everything at once would hold up whatever else this process does.
-    async with connection.stream(_DEPOSITS, whose, execution_options={"yield_per": FETCH}) as rows:
-        async for row in rows:
-            one = PastDeposit(row.occurred_at, row.amount_minor, row.known_at)
-            told[row.player_id].append((intern(row.currency), one))
-    amounts = ((currency, one.amount_minor) for deposits in told.values() for currency, one in deposits)
-    by = yardsticks(amounts, yardsticks_then)
-    found = {}
-    for player in [*told]:
-        found[player] = [
-            one if by.get(currency, 1.0) == 1 else one._replace(amount_minor=round(by[currency] * one.amount_minor))
-            for currency, one in told.pop(player)
-        ]
-    return PastDeposits(found, by)
-
-
-async def _told(connection: AsyncConnection, brand: str, kind: ScoreKind, now: datetime) -> dict[str, _Told]:
-    """What each player's score was told to be last, when and by whom."""
+async def _told(
+    connection: AsyncConnection, brand: str, kind: ScoreKind, among: PlayerRange, now: datetime
+) -> dict[str, _Told]:
+    """What the score of each of these players was told to be last, when and by whom."""
     since = now - TOLD_WITHIN
-    whose = {"brand": brand, "type": ScoreChanged.type, "score": kind.name, "since": since, "ours": SOURCE}
+    whose = {"brand": brand, "score": kind.name, "since": since, "ours": SOURCE, **among._asdict()}
     rows = await connection.execute(_TOLD, whose)
     return {
         row.player_id: _Told(int(row.percent), row.occurred_at, by_us=row.source == SOURCE, over=row.over)
@@ -359,37 +380,14 @@ async def _told(connection: AsyncConnection, brand: str, kind: ScoreKind, now: d
 
 
 _BRANDS: Final = text("SELECT DISTINCT brand FROM players ORDER BY brand")
-_COUNT: Final = text("SELECT count(*) FROM players WHERE brand = :brand")
-_DEPOSITS: Final = text(
-    """
-    WITH known AS (
-        SELECT player_id, occurred_at, CAST(data->>'amount_minor' AS bigint) AS amount_minor,
-               CASE WHEN history THEN NULL ELSE received_at END AS known_at, coalesce(data->>'currency', '') AS currency
-        FROM events
-        WHERE brand = :brand AND type = :type AND occurred_at >= :since AND occurred_at < :until
-          AND (CAST(hashtext(player_id) AS bigint) & 2147483647) % CAST(:share AS bigint) = 0
-        UNION ALL
-        SELECT player_id, occurred_at, CAST(data->>'amount_minor' AS bigint),
-               CASE WHEN history THEN NULL ELSE received_at END, coalesce(data->>'currency', '')
-        FROM kept_events
-        WHERE brand = :brand AND type = :type AND occurred_at >= :since AND occurred_at < :until
-          AND (CAST(hashtext(player_id) AS bigint) & 2147483647) % CAST(:share AS bigint) = 0
-    ), active AS (
-        SELECT player_id FROM known GROUP BY player_id HAVING max(occurred_at) >= :active
-    )
-    SELECT k.player_id, k.occurred_at, k.amount_minor, k.known_at, k.currency
-    FROM known k JOIN active USING (player_id)
-      JOIN players p ON p.brand = :brand AND p.id = k.player_id
-    WHERE p.state->'consents'->'profiling'->>0 IS DISTINCT FROM 'false'
-    ORDER BY k.player_id, k.occurred_at
-    """
-)
+# The type is written out, or a plan for any type could not use the index of deposits and scores.
 _TOLD: Final = text(
-    """
+    f"""
     SELECT DISTINCT ON (player_id) player_id, occurred_at, data->>'to_percent' AS percent, source,
            source = :ours AND coalesce(CAST(data->>'model' AS integer), 0) = 0 AS over
     FROM events
-    WHERE brand = :brand AND type = :type AND data->>'score' = :score AND occurred_at >= :since
+    WHERE brand = :brand AND player_id > :after AND player_id <= :last AND type = '{ScoreChanged.type}'
+      AND data->>'score' = :score AND occurred_at >= :since
     ORDER BY player_id, occurred_at DESC, seq DESC
-    """
+    """  # noqa: S608 - our own words
 )

@@ -81,3 +81,32 @@ async def test_0055_gives_a_device_that_players_share_to_who_registered_it_last(
     assert (owner.player_id, float(owner[1]), left, mails) == ("oleh", 9.0, ["oleh"], 3)
     engine.dispose()
     await postgres.drop_database("shared")
+
+
+async def test_0062_is_begun_again_where_it_was_cut_off_between_two_months(postgres: Postgres) -> None:
+    database = url_of(await postgres.create_database("cut_off_months"))
+    await asyncio.to_thread(migrate, database, "0062")
+    engine = create_engine(database)
+    with engine.begin() as connection:
+        connection.execute(text("DROP INDEX ix_events_scored"))
+        on = "(brand, player_id, occurred_at) WHERE type IN ('payment.deposit_approved', 'score.changed')"
+        connection.execute(text(f"CREATE INDEX ix_events_scored ON ONLY events {on}"))
+        months = [*connection.scalars(text(MONTHS))]
+        for month in months[:2]:
+            connection.execute(text(f"CREATE INDEX {month}_scored ON {month} {on}"))
+        connection.execute(text(f"ALTER INDEX ix_events_scored ATTACH PARTITION {months[0]}_scored"))
+        connection.execute(text("UPDATE alembic_version SET version_num = :before"), {"before": BEFORE_0062})
+    await asyncio.to_thread(migrate, database, "0062")
+    with engine.connect() as connection:
+        assert len(months) > 1
+        assert connection.scalar(
+            text("SELECT indisvalid FROM pg_index WHERE indexrelid = 'ix_events_scored'::regclass")
+        )
+        of_months = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'ix_events_scored'::regclass"
+        assert connection.scalar(text(of_months)) == len(months)
+    engine.dispose()
+    await postgres.drop_database("cut_off_months")
+
+
+MONTHS = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'events'::regclass ORDER BY 1"
+BEFORE_0062 = "0060"

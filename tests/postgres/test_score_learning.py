@@ -1,31 +1,36 @@
 """Scores on Postgres: learned from the events, used past the floors, told when they move."""
 
-import random
-from collections.abc import AsyncIterator, Collection
-from datetime import UTC, datetime, timedelta
-from functools import cache
+from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
 
-from activities.loops.score_learning import FAILED, ScoreLearning, deposits_of
+from activities.loops.score_learning import FAILED
+from activities.past_deposits import (
+    DepositWindow,
+    PastDeposits,
+    deposits_among,
+    deposits_to_learn_from,
+    player_ranges,
+    yardsticks_now,
+)
 from activities.score_models import champion, keep_model
 from activities.tables import events, score_models
-from learning.churn import ChurnModel, learn_churn
+from learning.churn import ChurnModel
 from learning.churn_features import PastDeposit
 from learning.value import ValueModel, learn_value
 from learning.vip import VipModel, learn_vip
 from tests.support.engine import BRAND, Effects, effects, execute, rows, run_of
 from tests.support.invented_casino import invented as invented_casino
+from tests.support.scored_nights import NIGHT, PLAYERS, deposited, invented, learned, learning, told, with_model
+from tests.support.whole_night import whole_night
 from workflows import ConsentChanged, DepositApproved, PlayerRegistered, ScoreChanged, SessionLogin
 from workflows.background.maintenance import LearnedScores, ScoredPlayers
 from workflows.effects import ReadScore
 from workflows.player_facts import ScoreRead
 from workflows.scores import SCORES, SOURCE
-
-PLAYERS = 480
-NIGHT = datetime.now(UTC).replace(hour=2, minute=0, second=0, microsecond=0)
 
 
 @pytest.fixture(scope="module")
@@ -44,54 +49,31 @@ async def parts(shared: Effects) -> AsyncIterator[Effects]:
         yield shared
 
 
-def learning(parts: Effects, *, reads_scores: Collection[str] = ("churn",)) -> ScoreLearning:
-    casino = parts.casino
-    return ScoreLearning(parts.database, casino.intake, casino.clock, reads_scores=reads_scores, in_process=True)
+def lately(parts: Effects) -> DepositWindow:
+    since = NIGHT - timedelta(days=30)
+    return DepositWindow(since, since, parts.casino.clock.now + timedelta(days=1))
 
 
-def invented(players: int) -> dict[str, list[PastDeposit]]:
-    """Players who come at a pace of their own until they leave for good."""
-    drawn, found = random.Random(4), {}
-    for number in range(players):
-        pace, at = drawn.choice([1.0, 2.0, 6.0]), NIGHT - timedelta(days=drawn.uniform(60, 360))
-        deposits = []
-        while at < NIGHT:
-            deposits.append(PastDeposit(at, 2_000))
-            if drawn.random() < 0.03:
-                break
-            at += timedelta(days=drawn.expovariate(1 / pace))
-        found[f"m-{number}"] = deposits
+async def to_learn_from(parts: Effects) -> PastDeposits:
+    window = lately(parts)
+    async with parts.database.reading() as connection:
+        return await deposits_to_learn_from(
+            connection, BRAND, window.since, window.until, players=10_000, deposits=10_000
+        )
+
+
+async def sticks(parts: Effects, then: Mapping[str, float] | None = None) -> dict[str, float]:
+    async with parts.database.reading() as connection:
+        return await yardsticks_now(connection, BRAND, lately(parts), then)
+
+
+async def to_score(parts: Effects, then: Mapping[str, float] | None = None) -> dict[str, list[PastDeposit]]:
+    """Of all players of a brand, read by fifty."""
+    by, found = await sticks(parts, then), dict[str, list[PastDeposit]]()
+    async for one in player_ranges(parts.database, BRAND, 50):
+        async with parts.database.reading() as connection:
+            found |= await deposits_among(connection, BRAND, one, lately(parts), by)
     return found
-
-
-async def deposited(parts: Effects, player: str, *ago: int) -> None:
-    """A player who deposited so many days ago, as imported history."""
-    now = parts.casino.clock.now
-    for days in ago:
-        parts.casino.clock.now = now - timedelta(days=days)
-        await parts.casino.happens(player, DepositApproved, mode="history", amount_minor=2_000)
-    parts.casino.clock.now = now
-
-
-@cache
-def learned() -> ChurnModel:
-    """Of the invented players; learned once, for it takes seconds."""
-    model = learn_churn(invented(PLAYERS), NIGHT)
-    assert isinstance(model, ChurnModel)
-    return model
-
-
-async def with_model(parts: Effects) -> ChurnModel:
-    """A champion, whatever its figures."""
-    model = learned()
-    async with parts.database.transaction() as connection:
-        await keep_model(connection, BRAND, "churn", model.model_dump(mode="json"), "champion", "made", NIGHT)
-    return model
-
-
-async def told(parts: Effects, player: str) -> list[dict[str, Any]]:
-    found = await rows(parts.database, events, player_id=player, type=ScoreChanged.type)
-    return [row["data"] for row in sorted(found, key=lambda row: row["occurred_at"])]
 
 
 async def with_a_broken_brand(parts: Effects) -> None:
@@ -146,12 +128,15 @@ class TestLearning:
         assert row["why"].startswith(("AUC 0.", "below the floors: AUC 0."))
         assert (await learning(parts).learn_due()) == type(became)()
         async with parts.database.reading() as connection:
-            read = (await deposits_of(connection, BRAND, NIGHT - timedelta(days=400), NIGHT)).players
-            part = (await deposits_of(connection, BRAND, NIGHT - timedelta(days=400), NIGHT, most=100)).players
+            span = (BRAND, NIGHT - timedelta(days=400), NIGHT)
+            read = (await deposits_to_learn_from(connection, *span, players=1_000, deposits=1_000_000)).players
+            part = (await deposits_to_learn_from(connection, *span, players=100, deposits=1_000_000)).players
+            few = (await deposits_to_learn_from(connection, *span, players=1_000, deposits=len(given) // 5 + 1)).players
         direct = learned()
         assert sum(map(len, read.values())) == len(given)
         assert 50 < len(part) < 150, "of so many players, and all of theirs"
-        assert all(read[player] == deposits for player, deposits in part.items())
+        assert 50 < len(few) < 150, "of as many as have about so many deposits"
+        assert all(read[player] == deposits for player, deposits in [*part.items(), *few.items()])
         assert ChurnModel.model_validate(row["artifact"]).quality.auc == pytest.approx(direct.quality.auc, abs=1e-9)
 
     async def test_amounts_of_several_currencies_are_brought_to_one_yard(self, parts: Effects) -> None:
@@ -159,18 +144,14 @@ class TestLearning:
         for _ in range(2):
             await parts.casino.happens(euros, DepositApproved, amount_minor=5_000, currency="EUR")
         await parts.casino.happens(yen, DepositApproved, amount_minor=800_000, currency="JPY")
-        async with parts.database.reading() as connection:
-            window = (NIGHT - timedelta(days=30), parts.casino.clock.now + timedelta(days=1))
-            read, by = await deposits_of(connection, BRAND, *window)
+        read, by = await to_learn_from(parts)
         assert {one.amount_minor for player in (euros, yen) for one in read[player]} == {5_000}
         assert by == {"EUR": 1.0, "JPY": 5_000 / 800_000}
+        assert (await to_score(parts), await sticks(parts)) == (read, by), "for scoring as for learning"
         for _ in range(2):
             await parts.casino.happens(yen, DepositApproved, amount_minor=800_000, currency="JPY")
-        async with parts.database.reading() as connection:
-            since = await deposits_of(connection, BRAND, *window, yardsticks_then=by)
-        assert {one.amount_minor for one in since.players[yen]} == {5_000}, (
-            "most deposits are in yen, and no unit moved"
-        )
+        since = await to_score(parts, by)
+        assert {one.amount_minor for one in since[yen]} == {5_000}, "most deposits are in yen, and no unit moved"
 
 
 class TestValue:
@@ -195,7 +176,7 @@ class TestValue:
         past = {many: [PastDeposit(NIGHT - timedelta(days=days), 2_000) for days in range(1, 60, 2)]}
         past[few] = [PastDeposit(NIGHT - timedelta(days=40), 2_000)]
         for name, model in (("value", value), ("vip", vip)):
-            direct = model.scores(past, NIGHT).scored[many]
+            direct = whole_night(model, past, NIGHT).scored[many]
             [said] = [one for one in best if one["score"] == name]
             assert (said["to_percent"], said["why"], said["model"]) == (direct.percent, direct.why, 1)
         percents = {one["score"]: one["to_percent"] for one in await told(parts, few)}
@@ -325,8 +306,8 @@ class TestScoring:
         player = parts.casino.player()
         await deposited(parts, player, 3)
         await parts.casino.happens(player, ConsentChanged, channel="profiling", opted_in=False)
-        async with parts.database.reading() as connection:
-            assert (await deposits_of(connection, BRAND, NIGHT - timedelta(days=30), NIGHT)).players == {}
+        assert (await to_learn_from(parts)).players == await to_score(parts) == {}
+        assert await sticks(parts) == {}
 
 
 async def test_a_run_reads_the_newest_word_and_the_same_when_it_is_tried_again(parts: Effects) -> None:

@@ -14,8 +14,10 @@ from typing import Any, TypeVar
 import pytest
 import sqlalchemy as sa
 from prometheus_client import REGISTRY
+from temporalio import activity
 from temporalio.client import Client, ScheduleHandle, ScheduleIntervalSpec, ScheduleSpec, WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker import Worker
 
 from activities.engine import WorkerEngine, worker_engine
 from activities.erasures import ErasureRequest, request_erasure
@@ -30,7 +32,7 @@ from tests.support.engine import SECRET, execute, rows
 from tests.support.machine import eventually, within
 from tests.support.servers import LocalBonusEngine, running
 from worker import maintenance_worker, retention_worker
-from workflows.background.maintenance import Rearmed
+from workflows.background.maintenance import LEARN, SCORE, LearnedScores, Now, Rearmed, ScoredPlayers, ScorePlayers
 from workflows.player_state.state import PlayerState
 from workflows.rules.index import RuleIndex
 
@@ -302,3 +304,25 @@ class TestDeath:
                 result = await run.result()
         assert result.seen == 240
         assert {row["id"] for row in await rows(built.database, jobs)} >= before.keys()
+
+
+async def test_scoring_that_is_tried_again_is_given_the_moment_it_was_given_before(client: Client) -> None:
+    heard: list[datetime] = []
+
+    @activity.defn(name=LEARN)
+    async def learn(_: Now) -> LearnedScores:
+        return LearnedScores()
+
+    @activity.defn(name=SCORE)
+    async def score(given: Now) -> ScoredPlayers:
+        heard.append(given.at)
+        if len(heard) == 1:
+            raise ConnectionError("as where a worker dies")
+        return ScoredPlayers(seen=1)
+
+    async with Worker(client, task_queue="scoring", workflows=[ScorePlayers], activities=[learn, score]):
+        scored = await client.execute_workflow(ScorePlayers.run, id="scoring", task_queue="scoring")
+    assert scored == ScoredPlayers(seen=1)
+    first, second = heard
+    assert first == second
+    assert first.tzinfo is not None

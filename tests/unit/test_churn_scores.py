@@ -7,15 +7,18 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from learning import churn
 from learning.churn import PAIRS, RIDGE, WEEKS, ChurnModel, labelled, learn_churn
 from learning.churn_features import REASONS, WINDOW, PastDeposit, features
 from learning.differences import NoNumber
-from learning.judging_scores import DRIFT_TO_LOOK_AT, DRIFT_TOO_LARGE, auc, calibration_error, drift, quality
+from learning.drift import DRIFT_TOO_LARGE
+from learning.judging_scores import auc, calibration_error, quality
 from learning.logistic import LogisticModel, fit_logistic, sigmoid, solve
 from tests.support.examples import examples
 from tests.support.invented_casino import real_log
+from tests.support.whole_night import assert_same_in_parts, whole_night
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
@@ -91,22 +94,6 @@ class TestJudging:
         bold = [1.0 if chance > 0.5 else 0.0 for chance in chances]
         assert calibration_error(bold, happened) > 0.2
         assert quality(chances, happened).brier < quality(bold, happened).brier
-
-    def test_of_a_hundred_players_chance_alone_is_seldom_told(self) -> None:
-        drawn = random.Random(12)
-        before = sorted(drawn.random() for _ in range(100))
-        nights = [drift(before, drawn.choices(before, k=100)) for _ in range(400)]
-        assert sum(one > DRIFT_TO_LOOK_AT for one in nights) / 400 < 0.05
-        assert max(nights) < DRIFT_TOO_LARGE
-
-    def test_players_who_are_others_are_told(self) -> None:
-        drawn = random.Random(4)
-        before, same, others = (
-            [min(1, max(0, drawn.gauss(mean, 0.15))) for _ in range(3_000)] for mean in (0.4, 0.4, 0.6)
-        )
-        assert drift(before, same) < 0.05
-        assert drift(before, others) > 0.25
-        assert drift([], same) == 0.0
 
 
 class TestLogistic:
@@ -200,11 +187,47 @@ class TestLearning:
         assert {"a long time since the last deposit", "silent for longer than is usual for them"} & {*gone.why}
         assert model.score(often[10:], NOW + timedelta(days=90)) is None
 
+    def test_a_release_that_knows_nothing_of_its_features_bands_reads_it_still(self, model: ChurnModel) -> None:
+        class Before(BaseModel):
+            """A quality as it was."""
+
+            players: int
+            happened: float
+            auc: float
+            brier: float
+            calibration_error: float
+
+        assert model.quality.features is not None
+        assert {"idle.days", "tenure.days", "amount.month"} <= model.quality.features.keys()
+        assert Before.model_validate(model.quality.model_dump(mode="json")).auc == model.quality.auc
+        older = model.model_dump(mode="json")
+        del older["quality"]["features"]
+        read = ChurnModel.model_validate(older)
+        assert read.night(read.survey(invented(4), NOW)).features == {}
+
+    def test_it_says_by_name_in_which_features_players_have_moved(self, model: ChurnModel) -> None:
+        same = invented(11, 1_500)
+        often = {
+            player: [*known, *(one._replace(at=one.at - timedelta(hours=30)) for one in known)]
+            for player, known in same.items()
+        }
+        as_before, moved = whole_night(model, same, NOW).night, whole_night(model, often, NOW).night
+        assert moved.features["count.ever"] > DRIFT_TOO_LARGE
+        assert moved.features["count.ever"] > as_before.features["count.ever"]
+        assert moved.features["idle.days"] == pytest.approx(as_before.features["idle.days"]), "that is the same"
+
+    @settings(max_examples=examples(10), deadline=None)
+    @given(st.randoms(use_true_random=False), st.integers(1, 40))
+    def test_in_parts_of_whatever_size_and_order_it_scores_as_in_one(
+        self, model: ChurnModel, shuffled: random.Random, size: int
+    ) -> None:
+        assert_same_in_parts(model, invented(6, 60), NOW, shuffled, size)
+
     def test_a_model_is_kept_as_json_and_comes_back_the_same(self, model: ChurnModel) -> None:
         kept = ChurnModel.model_validate_json(model.model_dump_json())
         often = [PastDeposit(NOW - timedelta(days=days), 5_000) for days in range(1, 200, 3)]
         assert kept.score(often, NOW) == model.score(often, NOW)
-        assert kept.drifted([one / 100 for one in range(100)]) >= 0
+        assert kept.quality.features == model.quality.features
 
     def test_one_below_the_floors_does_not_pass(self, model: ChurnModel) -> None:
         bad = model.model_copy(update={"quality": model.quality.model_copy(update={"auc": 0.84})})

@@ -3,17 +3,27 @@
 import asyncio
 import math
 import multiprocessing
+import os
 import time
 from pathlib import Path
 
 import pytest
 
-from activities.own_process import in_own_process
+from activities.own_process import in_own_process, own_process
 from tests.support.machine import eventually, within
 
 
 async def test_it_returns_what_the_work_returns_and_ends_the_process() -> None:
     assert await in_own_process(math.factorial, 5) == 120
+    await eventually(lambda: not multiprocessing.active_children())
+
+
+async def test_one_process_does_one_piece_of_work_after_the_other_and_goes_on_after_one_that_failed() -> None:
+    async with own_process() as beside:
+        first = await beside.do(os.getpid)
+        with pytest.raises(ValueError, match="invalid literal"):
+            await beside.do(int, "ten")
+        assert await beside.do(os.getpid) == first != os.getpid()
     await eventually(lambda: not multiprocessing.active_children())
 
 

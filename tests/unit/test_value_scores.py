@@ -3,6 +3,7 @@
 import json
 import math
 import random
+from bisect import bisect_left, bisect_right
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,12 +16,13 @@ from learning.differences import NoNumber
 from learning.judging_scores import auc, captured, gini, value_quality
 from learning.logistic import terms
 from learning.poisson import PoissonModel, fit_poisson
-from learning.scored import Deposits, against_usual, reasons
-from learning.value import ValueModel, brought_in, capped, learn_value, level_of, rank, recent_features
+from learning.scored import Deposits, Survey, against_usual, ranks_of, reasons
+from learning.value import ValueModel, brought_in, capped, learn_value, level_of, recent_features
 from learning.value_features import AHEAD, LOOKS_BACK, PAIRS, REASONS, value_features
 from learning.vip import VipModel, at_the_top, learn_vip, lowest_of_the_top
 from tests.support.examples import examples
 from tests.support.invented_casino import invented, real_log
+from tests.support.whole_night import assert_same_in_parts, whole_night
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 SPLIT = datetime(2019, 11, 30, tzinfo=UTC)
@@ -177,14 +179,18 @@ class TestRank:
     @given(st.lists(st.floats(0, 1e9), min_size=1, max_size=50))
     def test_it_rises_with_what_is_expected_and_is_the_same_for_who_is_alike(self, amounts: list[float]) -> None:
         order = sorted(amounts)
-        ranks = [rank(order, one) for one in order]
+        bounds = ranks_of(amounts)
+        ranks = [bisect_right(bounds, one) for one in order]
+        below = [(bisect_left(order, one) + bisect_right(order, one)) / 2 for one in order]
+        assert ranks == [min(99, int(100 * one / len(order))) for one in below]
         assert ranks == sorted(ranks)
         assert all(0 <= one <= 99 for one in ranks)
         assert len({*zip(order, ranks, strict=True)}) == len({*order})
 
     def test_the_highest_of_a_hundred_has_99_below_and_those_alike_stand_in_the_middle(self) -> None:
-        assert [rank(range(100), one) for one in (0, 50, 99)] == [0, 50, 99]
-        assert rank([7.0] * 10, 7.0) == 50
+        assert [bisect_right(ranks_of(range(100)), one) for one in (0, 50, 99)] == [0, 50, 99]
+        assert bisect_right(ranks_of([7.0] * 10), 7.0) == 50
+        assert ranks_of([]) == []
 
     def test_the_top_is_a_tenth_of_players_and_nobody_where_nothing_came(self) -> None:
         assert lowest_of_the_top([float(one) for one in range(1, 101)]) == 91
@@ -215,8 +221,10 @@ class TestLevel:
 class TestReasons:
     def test_what_is_the_same_for_everybody_is_no_reason(self) -> None:
         parts = {"a": {"amount.x": 3.0, "days.x": 1.0}, "b": {"amount.x": 3.0, "days.x": -1.0}}
-        assert reasons(against_usual(parts)["a"], REASONS)[0] == REASONS["days"][0]
-        assert reasons(against_usual(parts)["b"], REASONS)[0] == REASONS["days"][1]
+        counted = Survey(players=2)
+        counted.add_parts(parts.values())
+        assert reasons(against_usual(parts["a"], counted.usual()), REASONS)[0] == REASONS["days"][0]
+        assert reasons(against_usual(parts["b"], counted.usual()), REASONS)[0] == REASONS["days"][1]
 
 
 class TestCurrencies:
@@ -300,7 +308,7 @@ class TestLearning:
             "never": [],
         }
         for model in (value, vip):
-            scored = model.scores({**casino, **added}, NOW).scored
+            scored = whole_night(model, {**casino, **added}, NOW).scored
             assert scored["large"].percent > scored["small"].percent + 20
             assert scored["small"].percent >= scored["silent"].percent
             assert {"gone", "never"}.isdisjoint(scored)
@@ -314,15 +322,27 @@ class TestLearning:
             for player, known in same.items()
         }
         for model in (value, vip):
-            assert model.scores(same, NOW).drift < 0.25
-            assert model.scores(others, NOW).drift > 0.25
-            assert model.scores({"p1": every(3, 300)}, NOW).drift == 0
+            as_before, moved = whole_night(model, same, NOW).night, whole_night(model, others, NOW).night
+            assert as_before.drift < 0.25
+            assert moved.drift > 0.25
+            assert moved.features["amount.fading_30"] > 0.25
+            assert moved.features["idle.days"] == as_before.features["idle.days"], "that is the same"
+            assert whole_night(model, {"p1": every(3, 300)}, NOW).night.drift == 0
+
+    @settings(max_examples=examples(10), deadline=None)
+    @given(st.randoms(use_true_random=False), st.integers(1, 40))
+    def test_in_parts_of_whatever_size_and_order_they_score_as_in_one(
+        self, value: ValueModel, vip: VipModel, shuffled: random.Random, size: int
+    ) -> None:
+        for model in (value, vip):
+            assert_same_in_parts(model, invented(6, 60, NOW), NOW, shuffled, size)
 
     def test_a_model_is_kept_as_json_and_comes_back_the_same(
         self, casino: Deposits, value: ValueModel, vip: VipModel
     ) -> None:
-        assert ValueModel.model_validate_json(value.model_dump_json()).scores(casino, NOW) == value.scores(casino, NOW)
-        assert VipModel.model_validate_json(vip.model_dump_json()).scores(casino, NOW) == vip.scores(casino, NOW)
+        for model in (value, vip):
+            kept = type(model).model_validate_json(model.model_dump_json())
+            assert whole_night(kept, casino, NOW) == whole_night(model, casino, NOW)
 
     def test_one_below_the_floors_does_not_pass(self, value: ValueModel, vip: VipModel) -> None:
         def judged(**figures: float) -> ValueModel:

@@ -8,7 +8,7 @@ import asyncio
 from datetime import timedelta
 from typing import Final
 
-from pydantic import BaseModel
+from pydantic import AwareDatetime, BaseModel
 from temporalio import workflow
 from temporalio.common import RetryPolicy
 
@@ -79,6 +79,12 @@ class WatchedExperiments(BaseModel):
     #: Arms stopped because of harm, and experiments closed because their shares were wrong.
     stopped: int = 0
     broken: int = 0
+
+
+class Now(BaseModel):
+    """The moment that a long activity works for, the same however often it is begun again."""
+
+    at: AwareDatetime
 
 
 class LearnedScores(BaseModel):
@@ -235,6 +241,7 @@ class ScorePlayers:
         """Run once."""
         await workflow.execute_activity(
             LEARN,
+            Now(at=workflow.now()),
             result_type=LearnedScores,
             start_to_close_timeout=LEARN_LIMIT / 2,
             heartbeat_timeout=HEARTBEAT_TIMEOUT,
@@ -242,6 +249,7 @@ class ScorePlayers:
         )
         scored: ScoredPlayers = await workflow.execute_activity(
             SCORE,
+            Now(at=workflow.now()),
             result_type=ScoredPlayers,
             start_to_close_timeout=LEARN_LIMIT / 2,
             heartbeat_timeout=HEARTBEAT_TIMEOUT,
