@@ -30,7 +30,7 @@ from activities.settings import Settings
 from activities.standalone_tasks import StandaloneTask
 from learning.changes import BLOCKS, LATELY, PaceChange, changed, has_stopped, paces_of, share_change
 from learning.differences import Conversion
-from learning.judging_scores import DRIFT_TO_LOOK_AT, DRIFT_TOO_LARGE
+from learning.drift import DRIFT_TO_LOOK_AT, DRIFT_TOO_LARGE
 from workflows.background.take_figures import FIND
 from workflows.figures.definitions import week_of
 from workflows.player_state.journey_facts import journey_facts
@@ -44,6 +44,8 @@ FOUND: Final = Counter("journeys_changes_found_total", "What was found to have c
 TOP_SHARE, LEAST_TOP, MOST_TOP = 100, 20, 500
 #: By how much a share must move to be told: of messages that arrive, of players in a group.
 LEAST_FALL, LEAST_MOVE = 0.05, 0.05
+#: Features that are told with a score that drifted, those that moved most.
+FEATURES_TOLD: Final = 5
 #: Days of messages and of entries that are looked at, and weeks of players.
 MESSAGE_DAYS, ENTRY_DAYS, WEEKS = 15, 90, 13
 #: A task of a kind about a player is opened where there was none for so long.
@@ -222,17 +224,35 @@ async def groups_that_moved(connection: AsyncConnection, brand: str, today: date
 
 
 async def scores_that_drifted(connection: AsyncConnection, brand: str, today: date) -> list[FoundChange]:
-    """Scores whose players of last night differ from those that their models were judged on."""
-    found = []
-    for row in await _ask(connection, _DRIFTED, brand, today):
-        if row.drift > DRIFT_TO_LOOK_AT:
-            then = "it is not used any more until the next is learned" if row.drift > DRIFT_TOO_LARGE else "it is used"
-            says = (
-                f"The players that {row.name} scored differ from those its model was judged on: {row.drift:.2f}, where "
-                f"{DRIFT_TO_LOOK_AT:.1f} is worth a look and {DRIFT_TOO_LARGE} too much; {then}."
-            )
-            found.append(FoundChange("score", row.name, says))
-    return found
+    """Scores whose players of last night differ from those that their models were judged on, and in which features."""
+    rows = await _ask(connection, _DRIFTED, brand, today)
+    said = [(row.name, _drift_in_words(row.name, row.drift)) for row in rows]
+    return [FoundChange("score", name, says) for name, says in said if says is not None]
+
+
+def _drift_in_words(name: str, drifts: Mapping[str, float]) -> str | None:
+    """What is told of a score's drift, by feature; None where players are much as they were.
+
+    A feature by itself is told where it has moved too far, and stops nothing: of a young house the time that players
+    have been there moves every night, and its scores are as true as before.
+    """
+    of_score = drifts["score"]
+    features = sorted((one for one in drifts.items() if one[0] != "score"), key=lambda one: (-one[1], one[0]))
+    least = DRIFT_TO_LOOK_AT if of_score > DRIFT_TO_LOOK_AT else DRIFT_TOO_LARGE
+    moved = [f"{feature} {drift:.2f}" for feature, drift in features if drift > least][:FEATURES_TOLD]
+    if of_score > DRIFT_TO_LOOK_AT:
+        then = "it is not used any more until the next is learned" if of_score > DRIFT_TOO_LARGE else "it is used"
+        most = f" Moved most: {', '.join(moved)}." if moved else ""
+        return (
+            f"The players that {name} scored differ from those its model was judged on: {of_score:.2f}, where "
+            f"{DRIFT_TO_LOOK_AT:.1f} is worth a look and {DRIFT_TOO_LARGE} too much; {then}.{most}"
+        )
+    if not moved:
+        return None
+    return (
+        f"The players that {name} scored differ from those its model was judged on in {', '.join(moved)}, where "
+        f"{DRIFT_TOO_LARGE} is much; the scores themselves lie as before ({of_score:.2f}), so it is used."
+    )
 
 
 async def top_paces(connection: AsyncConnection, brand: str, today: date) -> dict[str, PaceChange]:
@@ -312,7 +332,7 @@ _GROUPS: Final = text(
 )
 _DRIFTED: Final = text(
     f"""
-    SELECT DISTINCT ON (name) name, CAST(drift->>'score' AS float) AS drift FROM score_models
+    SELECT DISTINCT ON (name) name, drift FROM score_models
     WHERE brand = :brand AND scored_at >= {_TODAY} AND drift ? 'score' ORDER BY name, version DESC
     """  # noqa: S608 - our own words
 )

@@ -273,6 +273,24 @@ async def test_a_score_whose_players_have_become_others_is_told_and_nothing_done
     assert {row["state"] for row in await rows(database, score_models)} == {"champion"}
 
 
+async def test_the_features_that_moved_are_named_and_one_that_moved_alone_stops_nothing(
+    database: Database, casino: Casino, watch: ChangeWatch, post: Post
+) -> None:
+    await casino.registers(casino.player())
+    for name, drift in (
+        ("churn", '{"score": 0.14, "idle.days": 0.31, "gaps.mean": 0.12, "tenure.days": 0.05}'),
+        ("value", '{"score": 0.02, "tenure.days": 0.4, "idle.days": 0.2}'),
+        ("vip", '{"score": 0.02, "tenure.days": 0.24}'),
+    ):
+        await execute(database, _MODEL, brand=BRAND, name=name, version=1, drift=drift, at=NOON)
+    assert (await watch.look())["score"] == 2
+    (mail,) = post.taken
+    assert "it is used. Moved most: idle.days 0.31, gaps.mean 0.12." in mail.body
+    assert "that value scored differ from those its model was judged on in tenure.days 0.40, where" in mail.body
+    assert "the scores themselves lie as before (0.02), so it is used." in mail.body
+    assert "vip" not in mail.body
+
+
 # What each player deposited in blocks of 15 days: the first ones most.
 _SUMS = """
     INSERT INTO player_days (brand, player_id, day, currency, known_on, deposits, deposited)
