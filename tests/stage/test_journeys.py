@@ -212,6 +212,19 @@ class TestSecondDeposit:
             assert isinstance(grant.reward, Reload)
             assert one.at + hours(int(str(one.variables["valid_hours"]))) <= grant.at + grant.reward.valid
 
+    @pytest.mark.parametrize("hour", range(0, 24, 6))
+    @pytest.mark.parametrize("back_after", [hours(4), hours(20), days(5)])
+    async def test_the_second_offer_comes_when_the_first_is_over(
+        self, rehearse: Rehearse, hour: int, back_after: timedelta
+    ) -> None:
+        run = await rehearse(second_deposit, OLENA, at=datetime(2026, 1, 12, hour, tzinfo=UTC))
+        await run.advance(back_after)
+        await run.happens(SessionLogin)
+        await ends(run)
+        first, second = run.world.grants
+        assert isinstance(first.reward, Reload)
+        assert first.at + first.reward.valid <= second.at
+
     async def test_who_was_offered_nothing_hears_no_last_call(self, rehearse: Rehearse) -> None:
         run = await rehearse(second_deposit, player(currency="JPY"))
         await ends(run)

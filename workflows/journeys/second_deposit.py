@@ -55,7 +55,8 @@ async def second_deposit(player: Player, deposit: DepositApproved) -> None:
     await player.sleep(days(1))
     await player.refresh()
     await player.send("favourite-tip", via=["in_app", "email"], about=player.favourite_category)
-    await player.sleep(days(2))
+    # Only when the first offer is over, with its grace: two that are open at once would be taken together.
+    await player.sleep(days(3))
     offer = await offer_reload(player, LAST_VALID)
     await player.sleep(LAST_CALL_AFTER)
     # Counted from the grant: how long its own message waited, or the run was held, makes no promise longer.
