@@ -159,19 +159,34 @@ class AudiencePush:
                 some = await members.to_add(connection, target.place, MOST, now)
                 if not some:
                     return added
-                ids = sorted({one.player_id for one in some})
-                inside = await inside_of(connection, self.policies, target.audience, ids, now)
-                await members.note_judged(connection, target.place, ids, inside, now)
-                some = [one for one in some if inside.get(one.player_id) == one.line]
-                await members.note_asked(connection, target.place, some, now)
+                some = await self._still_inside(connection, target, some, now)
             if some:
                 added += await self._tell(target, some, "added", members.note_added)
 
+    async def _still_inside(
+        self, connection: AsyncConnection, target: AudienceTarget, some: Sequence[members.ListedMember], now: datetime
+    ) -> list[members.ListedMember]:
+        """Judge these once more and note that the network is about to be told of whoever still belongs there."""
+        ids = sorted({one.player_id for one in some})
+        inside = await inside_of(connection, self.policies, target.audience, ids, now)
+        await members.note_judged(connection, target.place, ids, inside, now)
+        still = [one for one in some if inside.get(one.player_id) == one.line]
+        await members.note_asked(connection, target.place, still, now)
+        return still
+
     async def _tell(self, target: AudienceTarget, some: Sequence[members.ListedMember], what: str, note: Note) -> int:
-        """Tell the network of these; how many it took. One line that it cannot read holds up none of the others."""
+        """Tell the network of these; how many it took. One line that it cannot read holds up none of the others.
+
+        The trap: in parts it may take minutes. Whoever is to be added is judged anew before each further part.
+        """
         parts, asked, taken = [list(some)], 0, 0
         while parts and asked < MOST_PARTS:
             part, asked = parts.pop(), asked + 1
+            if asked > 1 and what == "added":
+                async with self.database.transaction() as connection:
+                    part = await self._still_inside(connection, target, part, self.clock())
+                if not part:
+                    continue
             try:
                 await self._say(target, part, what)
             except LinesRefused as refused:

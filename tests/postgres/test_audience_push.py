@@ -358,6 +358,31 @@ async def test_a_line_that_the_network_cannot_read_is_told_and_holds_up_none_of_
         assert ("p00" in left, "later" in left, len(left)) == (False, True, 30)
 
 
+async def test_who_says_no_while_a_batch_is_told_in_parts_is_told_in_none_of_them(
+    database: Database, casino: Casino, tmp_path: Path
+) -> None:
+    """A network that takes a request whole or not at all has taken nobody before its unreadable line is set aside."""
+    journal = Journal(tmp_path / "ads.jsonl")
+    app = data_manager(journal, GOOGLE, {hash_of("wrong")})
+
+    class Between(httpx.ASGITransport):
+        """What happens after the network has refused a line."""
+
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            answer = await super().handle_async_request(request)
+            if answer.status_code == 400:
+                await say_no(casino, "anna")
+            return answer
+
+    target = AudienceTarget("best", Audience(BRAND, "seed", TOP_DECILE, "google"), "123/12021")
+    async with httpx.AsyncClient(transport=Between(app)) as http:
+        google = DataManager("http://127.0.0.1/v1", json.dumps(GOOGLE), http, lambda: datetime.now(UTC))
+        push = AudiencePush(database, {"google": google}, [target], POLICIES, casino.clock)
+        await join(database, casino, "anna", "oleh", "wrong")
+        assert (await push.go()).added == 1
+    assert [line for one in journal.records if one["did"] == "ingest" for line in one["lines"]] == [[hash_of("oleh")]]
+
+
 async def test_who_could_not_be_taken_out_for_a_month_is_not_forgotten_while_the_audience_is_told(
     database: Database, casino: Casino, network: Network, push: AudiencePush
 ) -> None:
