@@ -72,10 +72,26 @@ class EarlyEnds:
     ) -> None:
         """Raise `EndsTooEarly` for ends among `accepted`, which are positions in `events`.
 
-        A duplicate is not judged again: it was when it was new.
+        A duplicate is not judged again: it was when it was new. One of an end that is refused here is: without that end
+        it would be new in the next attempt, and each further copy would cost one more.
         """
+        early = self._early(brand, events, accepted, states, now)
+        if not early:
+            return
+        copied = {_named(*events[position]) for position in early}
+        copies = [position for position, pair in enumerate(events) if _named(*pair) in copied]
+        raise EndsTooEarly(early | self._early(brand, events, copies, states, now))
+
+    def _early(
+        self,
+        brand: str,
+        events: Sequence[tuple[str, Event]],
+        judged: Collection[int],
+        states: Mapping[str, PlayerState],
+        now: datetime,
+    ) -> dict[int, TooEarly]:
         early: dict[int, TooEarly] = {}
-        for position in accepted:
+        for position in judged:
             player_id, event = events[position]
             if not _is_end(event):
                 continue
@@ -84,8 +100,11 @@ class EarlyEnds:
             for since in _begun(event, states, player_id, before):
                 if since <= at < since + least:
                     early[position] = TooEarly(since, least)
-        if early:
-            raise EndsTooEarly(early)
+        return early
+
+
+def _named(player_id: str, event: Event) -> tuple[str, str, str]:
+    return player_id, event.event_source, event.event_id
 
 
 def _is_end(event: Event) -> bool:
