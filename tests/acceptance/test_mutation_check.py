@@ -1,12 +1,19 @@
 """The check of `make mutate` finds a mutant that no test kills, and a list that says what is not so."""
 
+import ast
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from tests.mutation import __main__ as mutation
+from tests.mutation.mutants import Mutant
+from tests.mutation.results import READ, Coverage, Results
+from tests.mutation.trial import Trial, _fork
 
 Check = Callable[[str], "subprocess.CompletedProcess[str]"]
 RULES = """
@@ -83,3 +90,30 @@ def test_a_mutant_that_no_test_finds_fails_the_check_until_it_is_listed_or_found
 def test_tests_that_fail_without_a_mutant_say_so(check: Check) -> None:
     failed = check(WEAK + "    assert may_play(3)\n")
     assert (failed.returncode, "Without any mutant" in failed.stdout) == (2, True), failed
+
+
+def test_a_process_that_ends_before_its_first_test_says_nothing_of_its_mutant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine without room for another process must not have every mutant called found."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    mutant = Mutant("planted.rules.x_may_play__mutmut_1", "planted.rules", "may_play", CHANGE, "digest")
+    heard: list[object] = []
+    trial = Trial([], [mutant], Results(tmp_path, []), 1, lambda *told: heard.append(told), heard.append)
+
+    def ends(_tell: Callable[[object], None]) -> int:
+        raise MemoryError
+
+    fork = _fork(ends, 1.0)
+    os.close(fork.pipe)
+    trial._ended(mutant, fork, Coverage({}, {}, frozenset()))
+    assert ("was not tried" in trial.broken, heard, trial.results.get(mutant)) == (True, [], None)
+
+
+def test_a_verdict_rests_on_whatever_the_tests_of_the_gate_import() -> None:
+    for file in mutation.tests_of_the_gate():
+        told = ast.walk(ast.parse(Path(file).read_text(encoding="utf-8")))
+        for module in {one.module for one in told if isinstance(one, ast.ImportFrom) and one.module}:
+            path = Path(*module.split("."))
+            if path.is_dir() or path.with_suffix(".py").is_file():
+                assert any(path.is_relative_to(name.removesuffix(".py")) for name in READ), f"{file} imports {module}"

@@ -18,8 +18,12 @@ LOOKS_EVERY_S: Final = 3
 READ: Final = (
     "workflows",
     "content",
+    "learning",
     "stage",
+    "activities",
+    "pyproject.toml",
     "tests/support",
+    "tests/unit/test_points.py",
     "tests/mutation/trial.py",
     "tests/conftest.py",
     "tests/golden",

@@ -163,19 +163,22 @@ class Trial:
                     os.close(fork.pipe)
                     del running[ready.fd]
                     self._ended(mutant, fork, coverage)
+                    if self.broken:
+                        waiting.clear()
 
     def _try(self, mutant: Mutant, items: dict[str, pytest.Item], coverage: Coverage) -> _Fork:
         tests = list(coverage.tests.get(mutant.mutated, ()))
         killer = self.results.killer(mutant)
         tests.sort(key=lambda test: (test != killer, coverage.seconds[test]))
         seconds = sum(coverage.seconds[test] for test in tests)
+        chosen = [(test, items[test]) for test in tests]
 
         def work(tell: Callable[[object], None]) -> int:
             set_mutant_under_test(mutant.name)
             # Not in the order of their files: so everything a test sets up is taken down before the next.
-            for test in tests:
+            for test, item in chosen:
                 tell(test)
-                if _fails(items[test], None):
+                if _fails(item, None):
                     return 1
             return 0
 
@@ -184,6 +187,10 @@ class Trial:
     def _ended(self, mutant: Mutant, fork: _Fork, coverage: Coverage) -> None:
         _, status = os.waitpid(fork.pid, 0)
         tried = _lines(fork.said)
+        if status and not tried:
+            # It ended before its first test: that says nothing of the mutant.
+            self.broken = f"{mutant.name} was not tried: its process ended before the first test (status {status})."
+            return
         if status == 0 and mutant.mutated in coverage.at_import:
             self.again.append(mutant)
             return
