@@ -24,6 +24,7 @@ from workflows import (
     hours,
     inactive,
     level,
+    on,
     score_percent,
     segment,
     threshold,
@@ -135,6 +136,13 @@ def test_a_score_told_by_anybody_lets_who_objects_into_no_journey() -> None:
     one = life()
     objects(one)
     assert (scored(one, 80), "at_risk" in one.state.segments) == ([], False)
+
+
+def test_a_journey_on_the_event_of_a_score_hears_of_everybody_and_is_told_who_objects() -> None:
+    one = Life(declared("hears", on(ScoreChanged)), segments=SEGMENTS)
+    objects(one)
+    assert scored(one, 80) == ["hears"]
+    assert journey_facts(one.state).objects_to_profiling
 
 
 def test_what_is_usual_and_what_changed_is_unknown_of_who_objects_except_to_protect_them() -> None:
