@@ -12,12 +12,12 @@ from typing import Any, Final
 from prometheus_client import Counter
 from sqlalchemy import bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text
 
 from activities.clock import Clock
 from activities.database import Database
+from activities.loops.brand_failures import is_everybodys
 from activities.message_rows import GONE_OUT, WAITING
 from activities.own_process import in_own_process
 from activities.score_models import ModelRow, ModelState, champion, keep_model, list_models, retire
@@ -38,8 +38,6 @@ LOOKS_BACK: Final = timedelta(days=180)
 MOST_CHOICES: Final = 40_000
 LEARN_EVERY: Final = timedelta(days=7)
 
-#: What is no one brand's: Temporal tries the whole again.
-EVERYBODYS: Final = (OperationalError, InterfaceError, OSError)
 FAILED: Final = Counter(
     "journeys_channel_learning_failures_total", "Times that learning channel rates failed.", ["brand"]
 )
@@ -66,9 +64,9 @@ class ChannelLearning:
         for brand in brands:
             try:
                 became.append(await self._learn_if_due(brand))
-            except EVERYBODYS:
-                raise
-            except Exception:
+            except Exception as error:
+                if is_everybodys(error):
+                    raise  # Temporal tries the whole again.
                 FAILED.labels(brand).inc()
                 logger.exception("Learning channel rates for %s failed; other brands go on.", brand)
         return LearnedScores(champions=became.count("champion"), shadows=became.count("shadow"))

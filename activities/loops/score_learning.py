@@ -13,13 +13,13 @@ from typing import Any, Final
 
 from prometheus_client import Counter, Gauge
 from sqlalchemy import text
-from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
 from activities.clock import Clock
 from activities.database import Database
 from activities.intake.intake import Intake
+from activities.loops.brand_failures import is_everybodys
 from activities.loops.channel_learning import ChannelLearning
 from activities.loops.maintenance import heartbeating
 from activities.own_process import Beside, InPlace, own_process
@@ -57,9 +57,6 @@ MOST_DEPOSITS: Final = 2_000_000
 SCORED_AT_ONCE: Final = 5_000
 #: Where a model's row has what amounts of each currency were multiplied by, if there were several.
 YARDSTICKS: Final = "yardsticks"
-
-#: What is no one brand's: Temporal tries the whole again.
-EVERYBODYS: Final = (OperationalError, InterfaceError, OSError)
 
 LEARNED: Final = Counter("journeys_score_models_total", "Models that were learned.", ["score", "became"])
 TOLD: Final = Counter("journeys_scores_told_total", "Scores of players that moved and were told.", ["score"])
@@ -143,9 +140,9 @@ class ScoreLearning:
         for brand, kind in await self._brands():
             try:
                 became.append(await self._learn_if_due(brand, kind, now))
-            except EVERYBODYS:
-                raise
-            except Exception:
+            except Exception as error:
+                if is_everybodys(error):
+                    raise  # Temporal tries the whole again.
                 FAILED.labels("learn", kind.name, brand).inc()
                 logger.exception("Learning %s for %s failed; other brands and scores go on.", kind.name, brand)
         return LearnedScores(champions=became.count("champion"), shadows=became.count("shadow"))
@@ -168,9 +165,9 @@ class ScoreLearning:
         for brand, kind in await self._brands():
             try:
                 scored = await self._score_brand(brand, kind, now)
-            except EVERYBODYS:
-                raise
-            except Exception:
+            except Exception as error:
+                if is_everybodys(error):
+                    raise  # Temporal tries the whole again.
                 FAILED.labels("score", kind.name, brand).inc()
                 logger.exception("Scoring %s of %s failed; other brands and scores go on.", kind.name, brand)
                 continue

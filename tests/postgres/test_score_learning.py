@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
+from sqlalchemy import text
 
+from activities.database import Database, TimeLimits
 from activities.loops.score_learning import FAILED
 from activities.past_deposits import (
     DepositWindow,
@@ -17,6 +19,7 @@ from activities.past_deposits import (
     yardsticks_now,
 )
 from activities.score_models import champion, keep_model
+from activities.settings import Settings
 from activities.tables import events, score_models
 from learning.churn import ChurnModel
 from learning.churn_features import PastDeposit
@@ -217,6 +220,27 @@ class TestScoring:
         player, before = parts.casino.player(), failures("score")
         await deposited(parts, player, 3, 9, 20, 30, 41)
         assert (await learning(parts).score_due()).told == 1
+        assert len(await told(parts, player)) == 1
+        assert failures("score") == before + 1
+
+    async def test_a_brand_of_which_somebody_holds_a_row_keeps_no_later_one_from_it(
+        self, parts: Effects, module_postgres_url: str
+    ) -> None:
+        model = await with_model(parts)
+        async with parts.database.transaction() as connection:
+            await keep_model(connection, "aaa", "churn", model.model_dump(mode="json"), "champion", "made", NIGHT)
+        player, before = parts.casino.player(), failures("score")
+        await deposited(parts, player, 3, 9, 20, 30, 41)
+        await execute(parts.database, "INSERT INTO players (brand, id) VALUES ('aaa', 'm-0') ON CONFLICT DO NOTHING")
+        hurried = Database(Settings(database_url=module_postgres_url), limits=TimeLimits(lock=timedelta(seconds=0.2)))
+        scoring = learning(parts)
+        scoring.database = hurried
+        try:
+            async with parts.database.transaction() as other:
+                await other.execute(text("SELECT version FROM score_models WHERE brand = 'aaa' FOR UPDATE"))
+                assert (await scoring.score_due()).told == 1
+        finally:
+            await hurried.close()
         assert len(await told(parts, player)) == 1
         assert failures("score") == before + 1
 
