@@ -21,7 +21,7 @@ from activities.task_signatures import within_rights
 from activities.tasks import OPEN_STATES
 from api.dependencies import EngineOf
 from api.pagination import Filter, Page, PageQuery
-from api.permissions import Key, needs
+from api.permissions import acts
 from api.players import COLUMNS, PlayerRow, PlayerSummary, summary_of
 from api.problems import COMMON, Problem
 from workflows.events import SessionLogin
@@ -30,7 +30,7 @@ from workflows.player_state.state import PlayerState
 
 router = APIRouter(prefix="/v1/players", tags=["players"])
 
-Reading = Annotated[Key, needs("players:read")]
+Reading = Annotated[Actor, acts("players:read")]
 #: Birthdays that are looked ahead to, in days.
 MOST_DAYS: Final = 92
 
@@ -87,9 +87,9 @@ class ListedPlayer(PlayerSummary):
 
 
 @router.get("", responses=COMMON)
-async def list_players(engine: EngineOf, key: Reading, query: Annotated[PlayerQuery, Query()]) -> Page[ListedPlayer]:
+async def list_players(engine: EngineOf, actor: Reading, query: Annotated[PlayerQuery, Query()]) -> Page[ListedPlayer]:
     """The players of the key's brand, by id: all, or those whom somebody looks after, or finds."""
-    return await players_for(engine, key.actor(), query)
+    return await players_for(engine, actor, query)
 
 
 async def players_for(engine: Engine, actor: Actor, query: PlayerQuery) -> Page[ListedPlayer]:

@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.dialects import postgresql
 
-from activities.people import Person, add_person
+from activities.actors import Actor
+from activities.people import Person, add_person, give
 from activities.player_hosts import set_host
 from activities.player_lookups import found_by
 from activities.player_notes import add_note
@@ -165,6 +166,26 @@ async def test_the_next_task_of_a_player_is_one_that_who_asks_may_do(api: Api, d
     assert (await colleague.post(f"/v1/tasks/{opened['birthday_call']['id']}/claim")).status_code == 200
     assert await next_for("host", teams=[team]) == "vip_inactivity_call", "The other is in a colleague's hands."
     assert await next_for("colleague", teams=[team]) == "birthday_call"
+
+
+async def test_who_asks_through_a_desks_key_is_told_their_own_next_task(api: Api, desk: httpx.AsyncClient) -> None:
+    await known(api, "p-1", **NAMED)
+    payments, call = [
+        (await desk.post("/v1/tasks", json={"kind": kind, "player_id": "p-1", "reason": "To be done."})).json()
+        for kind in ("disputed_transaction", "birthday_call")
+    ]
+    olena, boss = await host(api), Actor(api.brand, "boss", id="boss")
+    async with api.engine.database.transaction() as connection:
+        await give(connection, olena, "role", "manager", boss, datetime.now(UTC))
+        await give(connection, olena, "team", call["team"], boss, datetime.now(UTC))
+
+    async def next_for(**headers: str) -> str:
+        asked: dict[str, str | bool] = {"q": "p-1", "show_portfolio": True}
+        (one,) = (await desk.get("/v1/players", params=asked, headers=headers)).json()["items"]
+        return str(one["portfolio"]["next_task_id"])
+
+    assert await next_for() == payments["id"]
+    assert await next_for(**{"X-Actor": olena.email}) == call["id"]
 
 
 async def test_another_brands_players_are_found_by_nobody(api: Api) -> None:
