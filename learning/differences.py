@@ -5,7 +5,7 @@ were: a figure that cannot be trusted is not shown smaller, it is not shown.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Final
@@ -132,38 +132,35 @@ def difference_of_shares(
     return Estimate(estimate, Interval(max(-1.0, low), min(1.0, high)))
 
 
-def difference_over(groups: Sequence[tuple[Conversion, Conversion]]) -> Estimate | NoNumber:
-    """What players of several groups gained on average, from the treated and the control share of each.
+def difference_over(groups: Mapping[str, tuple[Conversion, Conversion]]) -> Estimate | NoNumber:
+    """What players of several groups gained on average, from the treated and the control share of each, by name.
 
     Each group weighs by its treated players, and is compared within itself: groups whose shares differ anyway, or with
     another part of control, would else make an effect by themselves. It holds for these groups, not for a next one.
     """
-    treated = sum(one.players for one, _ in groups)
     if (reason := _why_not_over(groups)) is not None:
         return reason
-    weights = [one.players / treated for one, _ in groups]
-    estimate = math.fsum(
-        weight * (one.value - other.value) for weight, (one, other) in zip(weights, groups, strict=True)
-    )
+    treated = sum(one.players for one, _ in groups.values())
+    weighed = [(one.players / treated, one, other) for one, other in groups.values()]
+    estimate = math.fsum(weight * (one.value - other.value) for weight, one, other in weighed)
     variance = math.fsum(
-        weight * weight * sum(each.variance / each.players for each in pair)
-        for weight, pair in zip(weights, groups, strict=True)
+        weight * weight * sum(each.variance / each.players for each in pair) for weight, *pair in weighed
     )
     half = z_of() * math.sqrt(variance)
     return Estimate(estimate, Interval(estimate - half, estimate + half))
 
 
-def _why_not_over(groups: Sequence[tuple[Conversion, Conversion]]) -> NoNumber | None:
+def _why_not_over(groups: Mapping[str, tuple[Conversion, Conversion]]) -> NoNumber | None:
     """What keeps groups from being put together: each is compared within itself, so none may be without spread."""
-    for number, pair in enumerate(groups, 1):
+    for group, pair in groups.items():
         for arm, one in zip(("treated", "control"), pair, strict=True):
             if not 0 < one.successes < one.players:
                 did = "nobody did" if not one.successes else "everybody did"
-                which = f" of group {number} of {len(groups)}" if len(groups) > 1 else ""
-                return NoNumber(f"of {one.players} {arm} players{which} {did}: nothing tells how far chance reaches")
+                who = f"of {one.players} {arm} players of {group}"
+                return NoNumber(f"{who} {did}: nothing tells how far chance reaches")
     for which_arm, name in enumerate(("treated", "control")):
-        successes = sum(pair[which_arm].successes for pair in groups)
-        players = sum(pair[which_arm].players for pair in groups)
+        successes = sum(pair[which_arm].successes for pair in groups.values())
+        players = sum(pair[which_arm].players for pair in groups.values())
         if min(successes, players - successes) < LEAST_CONVERSIONS:
             return NoNumber(
                 f"each arm needs {LEAST_CONVERSIONS} players who did and {LEAST_CONVERSIONS} who did not; "

@@ -47,8 +47,8 @@ def by_kind(week: date, journeys: Mapping[str, Sequence[ComparedEntry]]) -> list
     kinds = {name: {kind for one in entries if one.treated for kind in one.kinds} for name, entries in journeys.items()}
     taken: list[Taken] = []
     for kind in sorted({kind for given in kinds.values() for kind in given}):
-        alone = [_arms(journeys[name]) for name, given in kinds.items() if given == {kind}]
-        groups = [arms for arms in alone if arms[1].players >= LEAST_CONTROL]
+        alone = {name: _arms(journeys[name]) for name, given in kinds.items() if given == {kind}}
+        groups = {name: arms for name, arms in alone.items() if arms[1].players >= LEAST_CONTROL}
         if not alone:
             why = "every journey that gives it gives others too, so nobody knows which of them did it"
             found: Estimate | NoNumber = NoNumber(why)
@@ -56,7 +56,7 @@ def by_kind(week: date, journeys: Mapping[str, Sequence[ComparedEntry]]) -> list
             found = NoNumber(f"no journey that gives it alone has {LEAST_CONTROL} players in its control group")
         else:
             found = difference_over(groups)
-        players = sum(map(_players, groups))
+        players = sum(map(_players, groups.values()))
         taken.append(replace(taken_of("goal_by_kind", week, players, found), split_by="kind", part=kind))
     return taken
 

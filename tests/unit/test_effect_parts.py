@@ -1,6 +1,7 @@
 """Synthetic casinos whose true effects are known: for whom a journey brings more, and with which reward."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from random import Random
 
@@ -177,29 +178,37 @@ def test_a_kind_given_to_few_has_no_number() -> None:
 def test_journeys_whose_players_differ_anyway_make_no_effect_together() -> None:
     """Among all together 47 of 100 treated and 23 of the others reach it, for half are in a journey that all reach."""
     easy, hard = (Conversion(810, 900), Conversion(90, 100)), (Conversion(10, 100), Conversion(90, 900))
-    found = difference_over([easy, hard])
+    found = difference_over({"easy": easy, "hard": hard})
     assert isinstance(found, Estimate)
     assert found.estimate == pytest.approx(0)
     assert found.interval.low < 0 < found.interval.high
-    assert isinstance(difference_over([(Conversion(5, 100), Conversion(40, 100))]), NoNumber)
-    assert isinstance(difference_over([easy, (Conversion(0, 100), Conversion(40, 100))]), NoNumber)
+    assert isinstance(difference_over({"hard": (Conversion(5, 100), Conversion(40, 100))}), NoNumber)
+    assert isinstance(difference_over({"easy": easy, "none": (Conversion(0, 100), Conversion(40, 100))}), NoNumber)
 
 
 @pytest.mark.parametrize(
     ("hard", "why"),
     [
-        ((Conversion(0, 100), Conversion(40, 100)), "of 100 treated players of group 2 of 2 nobody did"),
-        ((Conversion(40, 100), Conversion(90, 90)), "of 90 control players of group 2 of 2 everybody did"),
-        ((Conversion(0, 0), Conversion(40, 100)), "of 0 treated players of group 2 of 2 nobody did"),
+        ((Conversion(0, 100), Conversion(40, 100)), "of 100 treated players of hard nobody did"),
+        ((Conversion(40, 100), Conversion(90, 90)), "of 90 control players of hard everybody did"),
+        ((Conversion(0, 0), Conversion(40, 100)), "of 0 treated players of hard nobody did"),
     ],
 )
 def test_a_group_in_which_nobody_or_everybody_did_says_so(hard: tuple[Conversion, Conversion], why: str) -> None:
-    found = difference_over([(Conversion(810, 900), Conversion(90, 100)), hard])
+    found = difference_over({"easy": (Conversion(810, 900), Conversion(90, 100)), "hard": hard})
     assert isinstance(found, NoNumber)
     assert found.reason.startswith(why)
 
 
+def test_of_a_kind_the_journey_is_named_that_keeps_it_from_a_number() -> None:
+    spins = frozenset({"free_spins"})
+    easy = [ComparedEntry(treated=n % 2 == 0, reached=n % 3 == 0, segments=None, kinds=spins) for n in range(300)]
+    hard = [replace(one, reached=one.reached and not one.treated) for one in easy]
+    (found,) = by_kind(WEEK, {"easy": easy, "wheel_week": hard})
+    assert (found.reason or "").startswith("of 150 treated players of wheel_week nobody did")
+
+
 def test_too_few_who_did_are_told_with_their_numbers() -> None:
-    found = difference_over([(Conversion(5, 100), Conversion(40, 100))])
+    found = difference_over({"hard": (Conversion(5, 100), Conversion(40, 100))})
     assert isinstance(found, NoNumber)
     assert found.reason.endswith("treated are 5 who did and 95 who did not")
