@@ -39,6 +39,7 @@ from workflows import (
 from workflows.effects import Award
 from workflows.errors import DesignError
 from workflows.events import Event
+from workflows.loyalty.loyalty_state import LoyaltyState
 from workflows.loyalty.merging_points import merge_loyalty
 from workflows.loyalty.mission_progress import window_of
 from workflows.loyalty.missions import PlayerMission
@@ -76,6 +77,12 @@ def then_leaf(_player: Statistics) -> bool:
 @player_mission(step("one", count(RoundCompleted), 1), gives=badge("daily"), product="casino", again=day)
 def every_day(_player: Statistics) -> bool:
     """A round a day."""
+    return True
+
+
+@player_mission(step("seven", count(RoundCompleted), 7), gives=badge("seven"), product="casino")
+def seven_ever(_player: Statistics) -> bool:
+    """Seven rounds."""
     return True
 
 
@@ -318,3 +325,15 @@ def test_case_17_a_mission_of_two_accounts_that_become_one_is_paid_once() -> Non
     merge_loyalty(one.state.loyalty, two.state.loyalty, one.rules.loyalty, NOON, "merge")
     assert one.claims(every_day) == "claimed"
     assert (two.state.loyalty.missions, [*one.state.loyalty.badges]) == ({}, ["daily"])
+
+
+@pytest.mark.parametrize(("mine", "theirs"), [(5, 1), (1, 5), (0, 5), (5, 0)])
+def test_of_two_accounts_that_become_one_who_got_further_goes_on_from_there(mine: int, theirs: int) -> None:
+    one, two = (
+        Busy(seven_ever).happens(*(a_round(1, number=number) for number in range(many))) for many in (mine, theirs)
+    )
+    kept, gone = (busy.state.loyalty or LoyaltyState() for busy in (one, two))
+    merge_loyalty(kept, gone, one.rules.loyalty, NOON, "merge")
+    current = kept.missions["seven_ever"].current
+    assert current is not None
+    assert current.counts == {"seven": 5}

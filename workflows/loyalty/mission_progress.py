@@ -179,9 +179,13 @@ def united(mine: MissionState, theirs: MissionState) -> MissionState:
         if other is None:
             by_window[window] = one
             continue
-        further = max(one, other, key=lambda each: (each.claimed_at is not None, each.completed_at is not None))
-        by_window[window] = further
+        by_window[window] = max(other, one, key=_how_far)
     return MissionState([*by_window.values()][-MOST_OCCURRENCES:], max(mine.completed, theirs.completed))
+
+
+def _how_far(one: Occurrence) -> tuple[bool, bool, int]:
+    done = sum(one.counts.values()) + sum(map(len, one.marks.values()))
+    return one.claimed_at is not None, one.completed_at is not None, done
 
 
 def _is_taken(mission: PlayerMission, state: MissionState, at: datetime) -> bool:
