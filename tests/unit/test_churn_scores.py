@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from learning import churn
-from learning.churn import PAIRS, RIDGE, WEEKS, ChurnModel, labelled, learn_churn
+from learning.churn import MOST_CALIBRATION_ERROR, PAIRS, RIDGE, WEEKS, ChurnModel, labelled, learn_churn
 from learning.churn_features import REASONS, WINDOW, PastDeposit, features
 from learning.differences import NoNumber
 from learning.drift import DRIFT_TOO_LARGE
@@ -94,6 +94,17 @@ class TestJudging:
         bold = [1.0 if chance > 0.5 else 0.0 for chance in chances]
         assert calibration_error(bold, happened) > 0.2
         assert quality(chances, happened).brier < quality(bold, happened).brier
+
+    def test_true_chances_of_few_players_are_seldom_taken_for_wrong_and_wrong_ones_seldom_for_true(self) -> None:
+        drawn = random.Random(12)
+        chances = [drawn.betavariate(0.8, 1.1) for _ in range(950)]
+
+        def refused(off: float) -> int:
+            looks = ([drawn.random() < chance + off for chance in chances] for _ in range(200))
+            return sum(calibration_error(chances, happened) > MOST_CALIBRATION_ERROR for happened in looks)
+
+        assert refused(0.0) < 30
+        assert refused(0.07) > 180
 
 
 class TestLogistic:
