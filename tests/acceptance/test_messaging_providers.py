@@ -25,6 +25,8 @@ from activities.providers.email import EmailAdapter, MailLookup
 from activities.providers.webhook import WebhookAdapter, retry_after
 from local.ports import free_port
 from tests.support.loopback_server import HANG_UP, answer, scripted
+from tests.support.machine import unhurried
+from tests.support.mail_server import speaking
 from tests.support.servers import LocalCatchAll
 
 SECRET = "whsec_" + b64encode(b"a secret of twenty-four b").decode()
@@ -98,33 +100,6 @@ async def serving(mailbox: Mailbox) -> AsyncIterator[EmailAdapter]:
         port = server.sockets[0].getsockname()[1]
         yield EmailAdapter(f"smtp://127.0.0.1:{port}", sender="casino@northlight.example")
     finally:
-        server.close()
-
-
-@asynccontextmanager
-async def speaking(*, after_content: str = "", after_yes: str = "") -> AsyncIterator[EmailAdapter]:
-    """A mail server that takes a mail's content and then hangs up or falls silent, before its yes or after it."""
-    done = asyncio.Event()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        for reply in (b"220 hello", b"250 hello", b"250 from", b"250 to", b"354 go on"):
-            writer.write(reply + b"\r\n")
-            await reader.readuntil(b"\r\n.\r\n" if reply.startswith(b"354") else b"\r\n")
-        end = after_content
-        if not after_content:
-            writer.write(b"250 taken\r\n")
-            await reader.readuntil(b"\r\n")
-            end = after_yes
-        if end == "fall silent":
-            await done.wait()
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        port = server.sockets[0].getsockname()[1]
-        yield EmailAdapter(f"smtp://127.0.0.1:{port}", sender="casino@northlight.example", timeout=QUICK)
-    finally:
-        done.set()
         server.close()
 
 
@@ -296,16 +271,22 @@ async def test_a_mail_server_that_never_speaks_is_given_up_in_time() -> None:
 
 @pytest.mark.parametrize("end", ["hang up", "fall silent"])
 async def test_a_mail_whose_answer_is_lost_may_have_arrived(end: str) -> None:
-    async with speaking(after_content=end) as channel:
-        with pytest.raises(ChannelUnavailable) as caught:
-            await channel.deliver(a_mail(), now())
-    assert caught.value.may_have_arrived is True
+    async def attempt(timeout: timedelta) -> None:
+        async with speaking(timeout, after_content=end) as channel:
+            with pytest.raises(ChannelUnavailable) as caught:
+                await channel.deliver(a_mail(), now())
+        assert caught.value.may_have_arrived is True
+
+    await unhurried(attempt)
 
 
 @pytest.mark.parametrize("end", ["hang up", "fall silent"])
 async def test_a_mail_server_that_breaks_off_after_its_yes_has_the_mail(end: str) -> None:
-    async with speaking(after_yes=end) as channel:
-        assert isinstance(await channel.deliver(a_mail(), now()), Delivered)
+    async def attempt(timeout: timedelta) -> None:
+        async with speaking(timeout, after_yes=end) as channel:
+            assert isinstance(await channel.deliver(a_mail(), now()), Delivered)
+
+    await unhurried(attempt)
 
 
 async def test_a_password_is_never_sent_without_tls() -> None:
@@ -429,11 +410,14 @@ async def test_a_gateway_in_trouble_is_tried_again(
     may_have_arrived: bool,  # noqa: FBT001 - a column of the table above
     client: httpx.AsyncClient,
 ) -> None:
-    async with scripted(reply) as gateway:
-        with pytest.raises(ChannelUnavailable, match=said) as caught:
-            await WebhookAdapter(gateway.url, SECRET, client, timeout=QUICK).deliver(an_sms(), now())
-    assert caught.value.retry_after == pause
-    assert caught.value.may_have_arrived is may_have_arrived
+    async def attempt(timeout: timedelta) -> None:
+        async with scripted(reply) as gateway:
+            with pytest.raises(ChannelUnavailable, match=said) as caught:
+                await WebhookAdapter(gateway.url, SECRET, client, timeout=timeout).deliver(an_sms(), now())
+        assert caught.value.retry_after == pause
+        assert caught.value.may_have_arrived is may_have_arrived
+
+    await unhurried(attempt)
 
 
 async def test_a_gateway_that_is_away_is_tried_again(client: httpx.AsyncClient) -> None:

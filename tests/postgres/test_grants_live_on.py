@@ -43,7 +43,7 @@ UNKNOWN_AFTER = timedelta(minutes=15)
 
 @pytest.fixture(scope="module")
 async def shared(module_postgres_url: str, bonus_engine_server: LocalBonusEngine) -> AsyncIterator[Effects]:
-    given = {"bonus_engine_url": bonus_engine_server.url, "provider_timeout": timedelta(seconds=1.5)}
+    given = {"bonus_engine_url": bonus_engine_server.url, "provider_timeout": timedelta(minutes=1)}
     async with effects(module_postgres_url, **given, unknown_after=UNKNOWN_AFTER) as parts:
         yield parts
 

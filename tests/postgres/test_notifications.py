@@ -12,6 +12,7 @@ from activities.database import Database
 from activities.notifications import notify_after_commit
 from activities.run_delivery.deliveries import CHANNEL
 from activities.tables import deliveries
+from tests.support import machine
 from tests.support.engine import BRAND, Casino, connected, declared, rows
 from workflows import DepositApproved, Player, PlayerRegistered, SessionLogin, days, journey, on
 from workflows.events import Event
@@ -31,7 +32,7 @@ async def listener(database: Database) -> AsyncIterator[psycopg.AsyncConnection]
         yield connection
 
 
-async def heard(connection: psycopg.AsyncConnection, *, within: float = 2.0, most: int | None = 1) -> int:
+async def heard(connection: psycopg.AsyncConnection, *, within: float = 60, most: int | None = 1) -> int:
     return len([one async for one in connection.notifies(timeout=within, stop_after=most)])
 
 
@@ -78,7 +79,7 @@ async def test_a_crowd_of_commits_is_told_by_few_notifications(postgres_url: str
         # One that is under way when the crowd comes, and one for all of the crowd that came meanwhile, at the least.
         await asyncio.gather(*(commit(database) for _ in range(100)))
         await database.notifier.close()
-        assert 1 <= await heard(connection, within=0.2, most=None) <= 50
+        assert 1 <= await heard(connection) + await heard(connection, within=0.2, most=None) <= 50
 
 
 async def test_a_notifier_whose_connection_was_cut_connects_anew(postgres_url: str) -> None:
@@ -89,7 +90,8 @@ async def test_a_notifier_whose_connection_was_cut_connects_anew(postgres_url: s
             await other.execute(
                 sa.text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'NOTIFY%'")
             )
-        await asyncio.wait_for(_heard_at_last(database, connection), 5)
+        async with machine.within(60):
+            await _heard_at_last(database, connection)
 
 
 async def _heard_at_last(database: Database, connection: psycopg.AsyncConnection) -> None:

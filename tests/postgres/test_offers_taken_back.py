@@ -29,7 +29,7 @@ SPINS = free_spins(10, valid=days(7))
 
 @pytest.fixture(scope="module")
 async def shared(module_postgres_url: str, bonus_engine_server: LocalBonusEngine) -> AsyncIterator[Effects]:
-    given = {"bonus_engine_url": bonus_engine_server.url, "provider_timeout": timedelta(seconds=1.5)}
+    given = {"bonus_engine_url": bonus_engine_server.url, "provider_timeout": timedelta(minutes=1)}
     async with effects(module_postgres_url, **given) as parts:
         yield parts
 

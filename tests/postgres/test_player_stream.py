@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 from urllib.parse import quote
 
@@ -16,7 +17,8 @@ from activities.tables import messages
 from api.permissions import Key, player_key
 from api.player_stream import LOOKS_APART, MOST_OF_PLAYER, _frames
 from tests.support.api_client import Api, serving
-from tests.support.machine import within
+from tests.support.engine import HeldTimer
+from tests.support.machine import unhurried, within
 from workflows import PlayerRegistered, RoundCompleted
 from workflows.events import Event
 
@@ -73,7 +75,7 @@ async def test_a_stream_begins_with_everything_and_goes_on_with_what_changed(api
     assert {*told} == {"balance", "tier", "mission", "badge", "shop", "popup"}
     assert orjson.loads(told["balance"]["data"])["points"][0]["available"] == 100
     await reader.plays(20_000)
-    async with within(5):
+    async with within(60):
         changed = parts(await anext(frames))
     assert changed["event"] == "balance"
     assert orjson.loads(changed["data"])["points"][0]["available"] == 300
@@ -104,10 +106,14 @@ async def test_what_is_no_id_of_ours_has_everything_sent(api: Api) -> None:
 async def test_a_stream_ends_with_its_token(api: Api) -> None:
     reader = Reader(api, "s-4")
     owner = reader.key
-    over = Key(**{**vars(owner), "expires_at": api.engine.clock() + timedelta(seconds=0.5)})
-    async with within(10):
-        frames = [one async for one in _frames(api.engine, over, None)]
-    assert len(frames) >= 6
+
+    async def attempt(lasts: timedelta) -> None:
+        over = Key(**{**vars(owner), "expires_at": api.engine.clock() + lasts})
+        async with within(60):
+            frames = [one async for one in _frames(api.engine, over, None)]
+        assert len(frames) >= 6
+
+    await unhurried(attempt)
 
 
 async def test_a_player_has_so_many_streams_and_no_more(api: Api) -> None:
@@ -123,8 +129,11 @@ async def test_a_player_has_so_many_streams_and_no_more(api: Api) -> None:
         one.__exit__(None, None, None)
 
 
-async def test_a_player_opens_five_streams_at_once_and_then_one_a_second(api: Api) -> None:
+async def test_a_player_opens_five_streams_at_once_and_then_one_a_second(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
     reader = Reader(api, "s-6")
+    monkeypatch.setattr(api.engine.streams, "_timer", HeldTimer())
     for _ in range(MOST_OF_PLAYER):
         api.engine.streams.take(reader.key)
     refused = await api.anonymous.get("/v1/me/stream", headers={"Authorization": f"Bearer {reader.token}"})
@@ -137,12 +146,14 @@ async def test_a_player_who_does_not_stop_changing_is_told_of_once_a_second(api:
     frames = reader.frames()
     await first_look(frames)
     told: list[float] = []
-    for number in range(2):
+    for number in range(3):
         await reader.plays(10_000 * (number + 1))
-        async with within(10):
+        async with within(60):
             await anext(frames)
         told.append(time.monotonic())
-    assert told[1] - told[0] >= LOOKS_APART / 2, "what changed meanwhile is told with the next"
+    # One may have been told late, and the next comes sooner after it.
+    apart = [later - earlier for earlier, later in pairwise(told)]
+    assert max(apart) >= LOOKS_APART / 2, "what changed meanwhile is told with the next"
     await frames.aclose()  # type: ignore[attr-defined]  # it is a generator
 
 
@@ -161,12 +172,12 @@ async def test_a_popup_is_told_when_it_is_sent_and_gone_when_it_was_seen(api: Ap
     async with api.engine.database.transaction() as connection:
         at = {"created_at": api.engine.clock(), "decision": {"rule": None, "seen": {"product": "casino"}}}
         await connection.execute(insert(messages).values(**row, **at))
-    async with within(5):
+    async with within(60):
         opened = parts(await anext(frames))
     assert (opened["event"], [one["body"] for one in orjson.loads(opened["data"])]) == ("popup", ["Help?"])
     page = await api.client_with(reader.token)
     assert (await page.post(f"/v1/me/popups/{quote(message_id, safe='')}/seen")).status_code == 204
-    async with within(5):
+    async with within(60):
         gone = parts(await anext(frames))
     assert (gone["event"], gone["data"]) == ("popup", "[]")
     await frames.aclose()  # type: ignore[attr-defined]  # it is a generator

@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -29,6 +29,8 @@ from workflows.gate.policy_book import PolicyBook
 from workflows.player_state.state import PlayerState
 
 HASH_KEY = "a key of these tests"
+#: For an answer that is to come: a machine may stand still meanwhile.
+PATIENCE = timedelta(minutes=1)
 TIP = "favourite-tip"
 #: Registers that no shipped policy asks before a message, each with its country.
 OTHERS = {"gamstop": "GB", "oasis": "DE", "cruks": "NL"}
@@ -75,7 +77,7 @@ async def shared(
         register_urls={name: f"{gateways.url}/{name}" for name in ("spelpaus", *OTHERS)},
         register_token=gateways.token,
         register_hash_key=HASH_KEY,
-        provider_timeout=timedelta(seconds=0.5),
+        provider_timeout=PATIENCE,
     ) as parts:
         yield parts
 
@@ -119,12 +121,19 @@ class Swede:
         self.parts.casino.clock.now += time
 
 
+def gateways_of(parts: Effects) -> Iterator[RegisterGateway]:
+    """What asks the registers."""
+    for register in parts.messages.registers.registers.values():
+        assert isinstance(register, RegisterGateway)
+        yield register
+
+
 @pytest.fixture
 async def parts(shared: Effects, gateways: Gateways) -> AsyncIterator[Effects]:
     await gateways.heals()
-    for register in shared.messages.registers.registers.values():
-        assert isinstance(register, RegisterGateway)
+    for register in gateways_of(shared):
         register._breaker.answered()
+        register._timeout = PATIENCE
     with shared.for_one_test():
         yield shared
 
@@ -219,11 +228,15 @@ class TestUnanswered:
     @pytest.mark.parametrize("mode", ["error_500", "slow", "nonsense", "refuse"])
     async def test_a_message_waits_and_nothing_is_sent(self, swede: Swede, gateways: Gateways, mode: str) -> None:
         await gateways.fails(mode)
+        for register in gateways_of(swede.parts):
+            register._timeout = timedelta(seconds=0.5)
         for _ in range(3):
             with pytest.raises(RegisterUnavailable, match="The register spelpaus"):
                 await swede.send()
         assert await swede.messages() == []
         await gateways.heals()
+        for register in gateways_of(swede.parts):
+            register._timeout = PATIENCE
         assert (await swede.send()).sent == ["in_app"]
 
     async def test_a_grant_waits_and_nothing_is_given(self, swede: Swede, gateways: Gateways) -> None:

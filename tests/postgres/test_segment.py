@@ -108,7 +108,7 @@ class Site:
 
     def __init__(self, write_key: str, address: str, **options: Any) -> None:
         self.failed: list[Exception] = []
-        self.client = Client(write_key, host=address, on_error=self._hear, upload_interval=0.05, timeout=5, **options)
+        self.client = Client(write_key, host=address, on_error=self._hear, upload_interval=0.05, timeout=60, **options)
 
     def _hear(self, error: Exception, _: object) -> None:
         self.failed.append(error)

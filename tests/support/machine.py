@@ -6,10 +6,13 @@ import os
 import re
 import shutil
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
 import psutil
+import pytest
 
 from local.slowness import slowness
 
@@ -30,6 +33,19 @@ def promised(seconds: float) -> float:
 def within(seconds: float) -> asyncio.Timeout:
     """`asyncio.timeout`, in seconds of a usual machine."""
     return asyncio.timeout(seconds * slowness())
+
+
+async def unhurried(attempt: Callable[[timedelta], Awaitable[None]]) -> None:
+    """Make an attempt in which one wait is to run out, within as little time as the machine lets it.
+
+    The limit it is given holds for the waits that are to end well too, which a machine that stands still ends
+    otherwise. So an attempt that fails is made again with ten times as long, and what the last one says counts.
+    """
+    for limit in (timedelta(seconds=0.3), timedelta(seconds=3)):
+        with suppress(Exception, pytest.fail.Exception):
+            await attempt(limit)
+            return
+    await attempt(timedelta(seconds=30))
 
 
 def remove_left_behind(place: Path) -> None:

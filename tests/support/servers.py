@@ -19,6 +19,8 @@ from local.stand_ins.base import Record, read_journal
 from local.supervisor import TRUSTS_NOBODY, Service, Supervised
 from workflows.channels import WEBHOOK_CHANNELS
 
+#: For an answer of a server of our own, which a machine may keep waiting.
+PATIENCE_S = 60
 MIGRATED = "migrated"
 """The database that others are copied from."""
 OWNER, APPLICATION = "tests_owner", "tests_app"
@@ -97,17 +99,17 @@ class LocalBonusEngine:
 
     async def fail(self, mode: str, **how: Any) -> None:
         """Let the next grants go wrong: see `local.stand_ins.bonus_engine.Fault`."""
-        async with httpx.AsyncClient(base_url=self.url, verify=TRUSTS_NOBODY) as client:
+        async with httpx.AsyncClient(base_url=self.url, verify=TRUSTS_NOBODY, timeout=PATIENCE_S) as client:
             (await client.post("/faults", json={"mode": mode, **how})).raise_for_status()
 
     async def claim(self, key: str) -> int:
         """The player takes a reward; the status of the answer."""
-        async with httpx.AsyncClient(base_url=self.url, verify=TRUSTS_NOBODY) as client:
+        async with httpx.AsyncClient(base_url=self.url, verify=TRUSTS_NOBODY, timeout=PATIENCE_S) as client:
             return (await client.post(f"/grants/{quote(key, safe='')}/claim")).status_code
 
     async def heal(self) -> None:
         """Take back every fault."""
-        async with httpx.AsyncClient(base_url=self.url, verify=TRUSTS_NOBODY) as client:
+        async with httpx.AsyncClient(base_url=self.url, verify=TRUSTS_NOBODY, timeout=PATIENCE_S) as client:
             (await client.delete("/faults")).raise_for_status()
 
 
@@ -145,7 +147,7 @@ class LocalCatchAll:
         return await self._items("/push")
 
     async def _items(self, path: str, **query: str) -> list[Record]:
-        async with httpx.AsyncClient(base_url=self.url, verify=TRUSTS_NOBODY) as client:
+        async with httpx.AsyncClient(base_url=self.url, verify=TRUSTS_NOBODY, timeout=PATIENCE_S) as client:
             answer = await client.get(path, params={"limit": "10000", **query})
             items: list[Record] = answer.raise_for_status().json()["items"]
             return items
