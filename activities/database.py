@@ -67,6 +67,8 @@ class Database:
 
     #: Seconds for which an idle connection is trusted to lead somewhere; longer, and the server is asked first.
     TRUSTED_IDLE_S: ClassVar[float] = 10.0
+    #: Seconds after which a server that does not take a connection up is called away.
+    CONNECT_WITHIN_S: ClassVar[int] = 2
 
     def __init__(
         self,
@@ -89,7 +91,7 @@ class Database:
             json_serializer=lambda value: orjson.dumps(value).decode(),
             json_deserializer=orjson.loads,
             connect_args={
-                "connect_timeout": 2,
+                "connect_timeout": self.CONNECT_WITHIN_S,
                 # A server whose machine is gone says nothing: without these a query waits for it for hours.
                 "keepalives_idle": 10,
                 "keepalives_interval": 5,
@@ -100,7 +102,8 @@ class Database:
             },
         )
 
-        self.notifier = Notifier(self.url.replace("postgresql+psycopg", "postgresql", 1))
+        plain = self.url.replace("postgresql+psycopg", "postgresql", 1)
+        self.notifier = Notifier(plain, connect_within_s=self.CONNECT_WITHIN_S)
         self.outbox = Outbox()
         self.trail = AuditTrail()
         watch_savepoints(self.engine.sync_engine)

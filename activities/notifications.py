@@ -52,8 +52,9 @@ async def listen(url: str, channel: str, wake: asyncio.Event) -> None:
 class Notifier:
     """Notifies channels on a connection of its own, any number of requests at once by one notification."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, connect_within_s: int = 2) -> None:
         self.url = url
+        self._connect_within_s = connect_within_s
         self._wanted: set[str] = set()
         self._connection: psycopg.AsyncConnection | None = None
         self._task: asyncio.Task[None] | None = None
@@ -98,7 +99,7 @@ class Notifier:
             self._connection = await psycopg.AsyncConnection.connect(
                 self.url,
                 autocommit=True,
-                connect_timeout=2,
+                connect_timeout=self._connect_within_s,
                 # It writes nothing that a crash could lose, so it waits for no disk and no standby.
                 options="-c synchronous_commit=off",
             )

@@ -139,7 +139,7 @@ class Postgres:
             password=self.password,
             dbname="postgres",
             autocommit=True,
-            connect_timeout=5,
+            connect_timeout=30,
         )
 
     async def _answers(self, _pid: int) -> bool:

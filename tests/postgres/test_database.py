@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -125,7 +126,8 @@ async def test_while_postgres_is_away_effects_fail_soon_in_a_way_that_is_tried_a
 
 
 async def test_a_full_pool_is_an_error_and_not_a_wait_without_an_end(postgres_url: str) -> None:
-    async with connected(postgres_url, pool_size=1) as database, database.transaction(), within(20):
+    soon = timedelta(seconds=0.1)
+    async with connected(postgres_url, patience=soon, pool_size=1) as database, database.transaction(), within(20):
         with pytest.raises(PoolTimeout):
             await ping(database)
 

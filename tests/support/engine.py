@@ -78,9 +78,11 @@ class HeldTimer:
 
 
 @asynccontextmanager
-async def connected(url: str, **settings: Any) -> AsyncIterator[Database]:
-    """A pool of connections for as long as the block lasts."""
-    database = Database(Settings(database_url=url, **settings))
+async def connected(
+    url: str, *, patience: timedelta = timedelta(minutes=1), **settings: Any
+) -> AsyncIterator[Database]:
+    """A pool of connections for as long as the block lasts; one is waited for as long as a slow machine may need."""
+    database = Database(Settings(database_url=url, **settings), patience=patience)
     try:
         yield database
     finally:
