@@ -128,37 +128,47 @@ EXPECTED = {name: (play, play.expected) for name, play in PLAYS.items()} | {
 async def test_a_server_that_skips_time_leaves_the_same_traces() -> None:
     """A server each, because one that has seen an activity given up stops skipping."""
     at_once = asyncio.Semaphore(4)
-    different = {}
+    different: dict[str, Any] = {}
 
     async def compare(name: str, play: Play, expected: Any) -> None:
         async with at_once, await skipping() as server, workers(server.client):
             began = perf_counter()
             trace = await on_a_server(play, server.client, server.sleep)
+        different.pop(name, None)
         if not agree(trace, expected, perf_counter() - began):
             different[name] = (trace, expected)
 
-    await asyncio.gather(
-        *(
-            compare(name, play, expected)
-            for name, (play, expected) in EXPECTED.items()
-            if not play.stage_only and not play.not_skipping
-        )
-    )
+    chosen = {n: one for n, one in EXPECTED.items() if not one[0].stage_only and not one[0].not_skipping}
+    await asyncio.gather(*(compare(name, *one) for name, one in chosen.items()))
+    # Attempts take real seconds, and a machine that stood still for some has told another story: once more, alone.
+    for name in [*different] * 2:
+        if name in different:
+            await compare(name, *chosen[name])
     assert different == {}
 
 
 async def test_a_server_with_a_real_clock_tells_the_same(temporal: Client) -> None:
-    """What the server that skips time does not do as a real one does. Twenty times as fast, and not to the second."""
-    chosen = {name: (play, expected) for name, (play, expected) in EXPECTED.items() if play.not_skipping}
+    """What the server that skips time does not do as a real one does. Twenty times as fast, and not to the second.
+
+    Where a trace is another one the play goes on slower: what follows on what is then less the machine's doing.
+    """
+    expected = {name: timeless(trace) for name, (play, trace) in EXPECTED.items() if play.not_skipping}
+    found: dict[str, Any] = {}
+    async with workers(temporal):
+        for scale in (20, 5, 2):
+            left = [name for name in expected if found.get(name) != expected[name]]
+            traces = await asyncio.gather(*(_slowed(EXPECTED[name][0], temporal, scale) for name in left))
+            found |= {name: timeless(trace) for name, trace in zip(left, traces, strict=True)}
+    assert found == expected
+
+
+async def _slowed(play: Play, client: Client, scale: int) -> Any:
+    """The trace of a play on a server with a real clock, so many times as fast as it is written."""
 
     async def sleep(seconds: float) -> None:
-        await asyncio.sleep(seconds / 20)
+        await asyncio.sleep(seconds / scale)
 
-    async with workers(temporal):
-        traces = await asyncio.gather(*(on_a_server(play, temporal, sleep, scale=20) for play, _ in chosen.values()))
-    assert {name: timeless(trace) for name, trace in zip(chosen, traces, strict=True)} == {
-        name: timeless(expected) for name, (_, expected) in chosen.items()
-    }
+    return await on_a_server(play, client, sleep, scale=scale)
 
 
 def timeless(trace: Any) -> Any:
