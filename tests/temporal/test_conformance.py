@@ -444,6 +444,7 @@ async def test_journeys_nobody_wrote_leave_the_same_trace_in_both_theatres(
     assume(not on_edge(stage))
     async with await skipping() as environment, real(environment, variables, began) as (theatre, trace):
         server = await on_the_server(theatre, trace, players, days(30))
+    assume(not on_edge(stage, server.patience))
     assert stage.effects
     assert differences(stage, server) == [], f"SEED={SEED}\n{source}"
 
@@ -485,5 +486,6 @@ async def test_moved_to_edits_nobody_made_they_leave_the_same_trace_in_both_thea
     assume(arrivals(stage) and not on_edge(stage))
     async with await skipping() as environment, real(environment, variables, began) as (theatre, trace):
         server = await on_the_server(theatre, trace, players, days(30))
+    assume(not on_edge(stage, server.patience))
     assert stage.effects
     assert differences(stage, server) == [], f"SEED={SEED}\n{before}\n\n{after}\n{moves}"
