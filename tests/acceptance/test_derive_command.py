@@ -55,7 +55,8 @@ def test_it_is_stopped_killed_and_repeated_to_the_end(journeys: Journeys, postgr
     def done() -> int:
         return int(str(rows(postgres_url, "SELECT coalesce(max(done), 0) FROM jobs")[0][0]))
 
-    words = ("high_roller", "--per-second", "600")
+    # So slowly that it is not over although we stand still for a while before we stop it.
+    words = ("high_roller", "--per-second", "100")
     with started(postgres_url, tmp_path, *words) as process:
         until(process, lambda: done() > 0)
         process.send_signal(signal.SIGINT)

@@ -137,7 +137,12 @@ async def test_an_enrolment_whose_workflow_was_terminated_goes_on(
 ) -> None:
     players = await depositors(api, 60)
     made = await enrolled(crm, per_second=20)
-    at_work = enrolments(api)
+    terminated = asyncio.Event()
+
+    async def sleep(_: float) -> None:
+        await terminated.wait()
+
+    at_work = enrolments(api, pacing=Pacing(sleep=sleep))
     async with Worker(
         temporal,
         task_queue=MAINTENANCE_QUEUE,
@@ -148,6 +153,8 @@ async def test_an_enrolment_whose_workflow_was_terminated_goes_on(
         await BulkJobs(api.engine.database, [at_work]).wake_idle(temporal)
         await until(crm, made, lambda now: now["done"] >= 20)
         await temporal.get_workflow_handle(f"job:{made['id']}").terminate()
+        assert (await status(crm, made))["state"] == "running"
+        terminated.set()
         await BulkJobs(api.engine.database, [at_work]).wake_idle(temporal)
         await until(crm, made, lambda now: now["state"] == "done")
         await temporal.get_workflow_handle(f"job:{made['id']}").result()
@@ -160,7 +167,7 @@ async def test_an_enrolment_is_paused_and_resumed_while_it_is_worked_on(
     monkeypatch.setenv("TEMPORAL_ADDRESS", temporal_address)
     async with serving(postgres_url, journeys="tests.support.api_journeys") as api:
         crm = await api.client("journeys:manage", name="crm")
-        await depositors(api, 400)
+        await depositors(api, 1_000)
         at_work = enrolments(api)
         async with Worker(
             temporal,
@@ -184,7 +191,7 @@ async def test_an_enrolment_is_paused_and_resumed_while_it_is_worked_on(
             await until(crm, made, lambda now: now["done"] > held["done"])
             done = (await crm.post(f"{path}/cancel")).json()
             await temporal.get_workflow_handle(f"job:{made['id']}").result()
-        assert done["done"] < 400
+        assert done["done"] < 1_000
         assert (await entries(api)).total() == done["done"] == (await status(crm, made))["done"]
 
 
