@@ -75,7 +75,7 @@ def read_lines(path: Path) -> list[Row]:
 async def read_tables(database_url: str, queries: Mapping[str, str] = TABLES) -> dict[str, list[Row]]:
     """The rows of one consistent moment."""
     async with await psycopg.AsyncConnection.connect(
-        database_url.replace("+psycopg", ""), row_factory=dict_row, connect_timeout=5
+        database_url.replace("+psycopg", ""), row_factory=dict_row, connect_timeout=60
     ) as connection:
         await connection.set_isolation_level(psycopg.IsolationLevel.REPEATABLE_READ)
         return {

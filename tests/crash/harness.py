@@ -116,9 +116,8 @@ async def crash(
         backend, desk = (
             Caller(stack.api_url, stack.keys[role], random.Random(seed)) for role in ("admin", "vip-manager")
         )
-        if with_disasters:
-            # A part that is killed while it starts, again and again, lets nothing else happen.
-            pause, pace = (pause[0] * slowness(), pause[1] * slowness()), pace * slowness()
+        # A part that is killed while it starts, again and again, lets nothing else happen.
+        pause, pace = (pause[0] * slowness(), pause[1] * slowness()), pace * slowness()
         players = Players(backend, journal, seed, pace)
         players.stay = with_disasters
         nemesis = Nemesis(stack, journal, random.Random(seed), pause)
@@ -242,9 +241,9 @@ async def until_quiet(database: str, temporal: str) -> None:
     """
     seen, moved = None, time.monotonic()
     async with await psycopg.AsyncConnection.connect(
-        database.replace("+psycopg", ""), autocommit=True, connect_timeout=5
+        database.replace("+psycopg", ""), autocommit=True, connect_timeout=60
     ) as connection:
-        while time.monotonic() < moved + STUCK_AFTER.total_seconds():
+        while time.monotonic() < moved + STUCK_AFTER.total_seconds() * slowness():
             row = await (await connection.execute(QUIET)).fetchone()
             if row == (0,) and all(run.startswith(LONG) for run in await open_workflows(temporal)):
                 return

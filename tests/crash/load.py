@@ -18,6 +18,8 @@ from typing import Any
 
 import httpx
 
+from local.slowness import slowness
+
 Wire = dict[str, Any]
 
 SINGLE, BATCH, STREAM = (
@@ -56,7 +58,8 @@ class Caller:
 
     def __init__(self, url: str, key: str, chance: random.Random) -> None:
         self.chance = chance
-        self.client = httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=8)
+        authorization = {"Authorization": f"Bearer {key}"}
+        self.client = httpx.AsyncClient(base_url=url, headers=authorization, timeout=8 * slowness())
         self.outcomes: Counter[str] = Counter()
         self.operations = self.at_once = 0
         #: Whether it asks at all; else it waits.

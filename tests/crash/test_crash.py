@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from local.slowness import slowness
 from tests.crash import check_releases, checker, evidence
 from tests.crash.evidence import Evidence, Row
 from tests.crash.harness import Verdict, crash
@@ -24,7 +25,9 @@ pytestmark = pytest.mark.timeout(420)
 @pytest.fixture(scope="module")
 async def verdict(session_folder: Path) -> AsyncIterator[Verdict]:
     folder = session_folder / "crash"
-    yield await crash(SEED, timedelta(seconds=27), folder, pause=(0.6, 1.8), at_least=20, pace=2)
+    # As many households come and as many parts are killed as elsewhere, in as much more time.
+    load_for = timedelta(seconds=27 * slowness())
+    yield await crash(SEED, load_for, folder, pause=(0.6, 1.8), at_least=20, pace=2)
     shutil.rmtree(folder, ignore_errors=True)
 
 

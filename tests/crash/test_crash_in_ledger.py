@@ -4,6 +4,7 @@ import pytest
 from sqlalchemy.exc import DatabaseError
 
 from local.postgres import Postgres
+from local.slowness import slowness
 from tests.crash.ledger_mix import Judged, LedgerMix, prove
 from tests.support.engine import connected, execute
 from tests.support.servers import fresh_database
@@ -28,7 +29,7 @@ def holds(judged: Judged) -> None:
 
 async def test_the_ledger_holds_at_every_commit_while_connections_are_cut(postgres: Postgres) -> None:
     async with fresh_database(postgres, as_owner=True) as url:
-        judged = await LedgerMix(url, turns=8, players=10).in_this_process(cut_every=0.2)
+        judged = await LedgerMix(url, turns=8, players=10).in_this_process(cut_every=0.2 * slowness())
     holds(judged)
     assert judged.postings >= 60
     assert judged.cuts > 0
