@@ -4,8 +4,9 @@ import asyncio
 import json
 import time
 import tracemalloc
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import httpx
@@ -90,6 +91,22 @@ async def stalls() -> AsyncIterator[list[float]]:
         watching.cancel()
 
 
+async def asked(request: Callable[[], Awaitable[httpx.Response]]) -> tuple[httpx.Response, float]:
+    """The answer, and the seconds for which others waited for it.
+
+    Whatever else runs on the machine only makes it longer, so one of three goes says what is ours.
+    """
+    async with stalls() as longest:
+        answer = await request()
+    waited = longest[0]
+    for _ in range(2):
+        if waited >= STALL_S * slowness():
+            async with stalls() as longest:
+                answer = await request()
+            waited = min(waited, longest[0])
+    return answer, waited
+
+
 @pytest.mark.parametrize("operation", JUDGED, ids=lambda operation: operation.id)
 async def test_the_worst_body_holds_nobody_up_and_fits_into_little_memory(api: Api, operation: Operation) -> None:
     ids = await seeded(api)
@@ -98,10 +115,10 @@ async def test_the_worst_body_holds_nobody_up_and_fits_into_little_memory(api: A
     for name, value in ids.items():
         path = path.replace("{" + name + "}", value)
     for body in worst(operation):
-        async with stalls() as longest:
-            answer = await client.request(operation.method, path, content=body, headers=operation.headers)
+        asking = partial(client.request, operation.method, path, content=body, headers=operation.headers)
+        answer, waited = await asked(asking)
         assert answer.status_code < 500, answer.text[:300]
-        assert longest[0] < STALL_S * slowness(), (body[:80], len(body), answer.status_code)
+        assert waited < STALL_S * slowness(), (body[:80], len(body), answer.status_code)
         assert len(answer.content) < 1_000_000
         if len(body) <= ITEM.size:
             continue
@@ -131,23 +148,18 @@ async def test_the_worst_batch_lets_others_have_their_turn(api: Api, data: dict[
     while len(text) > BODY_LIMIT:
         text = json.dumps(items := items[: len(items) // 2])
     headers = {"Content-Type": "application/cloudevents-batch+json"}
-    found: list[float] = []
-    # Whatever else runs on the machine only makes it longer, so one of three goes says what is ours.
-    while not found or (len(found) < 3 and found[-1] >= STALL_S * slowness()):
-        async with stalls() as longest:
-            answer = await client.post("/v1/events", content=text, headers=headers)
-        assert answer.status_code in {202, 413}
-        found.append(longest[0])
-    assert min(found) < STALL_S * slowness()
+    answer, waited = await asked(partial(client.post, "/v1/events", content=text, headers=headers))
+    assert answer.status_code in {202, 413}
+    assert waited < STALL_S * slowness()
 
 
 async def test_the_worst_lines_of_a_stream_are_refused_one_by_one(api: Api) -> None:
     client = await api.client("events:write")
     lines = [knot.encode() for knot in knots(ITEM.size - 10)] * 8
-    async with stalls() as longest:
-        answer = await client.post("/v1/events", content=b"\n".join(lines), headers={"Content-Type": NDJSON[0]})
+    body, headers = b"\n".join(lines), {"Content-Type": NDJSON[0]}
+    answer, waited = await asked(partial(client.post, "/v1/events", content=body, headers=headers))
     assert answer.json()["rejected"] == len(lines)
-    assert longest[0] < STALL_S * slowness()
+    assert waited < STALL_S * slowness()
 
 
 @pytest.mark.parametrize(

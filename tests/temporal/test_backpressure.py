@@ -28,7 +28,7 @@ from local.ports import free_port
 from local.supervisor import Service, http_ok
 from tests.support.api_client import Api, serving
 from tests.support.engine import connected, execute, rows
-from tests.support.machine import eventually, within
+from tests.support.machine import eventually, promised, within
 from tests.support.servers import running
 from workflows.events import (
     CATALOGUE,
@@ -148,7 +148,7 @@ class TestEvents:
             answer = await backend.post("/v1/events", json=[login(n) for n in range(10)], headers=BATCH)
             took.append(time.perf_counter() - began)
             assert answer.status_code == 429
-        assert min(took) < 0.1
+        assert min(took) < promised(0.1)
 
     @pytest.mark.parametrize("kind", PROTECTING)
     async def test_what_protects_a_player_is_never_told_to_wait(
@@ -289,7 +289,7 @@ class TestImport:
         await eventually(lambda: posts.waiting)
         assert posts.waiting.startswith("waiting for the API, it asks to wait ")
         await drained(dispatcher)
-        async with within(10):
+        async with within(60):
             await task
         assert (told, posts.waiting) == ([Receipt("accepted")], "")
 
@@ -302,7 +302,7 @@ class TestImport:
         task = asyncio.create_task(feed(items, posts, "live", lambda _, one: told.append(one), stop=stop, batch=5))
         await eventually(lambda: posts.waiting)
         stop.set()
-        async with within(10):
+        async with within(60):
             await task
         assert told == []
 

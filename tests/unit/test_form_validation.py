@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from activities.run_delivery.deliveries import MOST_BYTES
 from api.form_validation import faults_of
 from api.task_actions import ANSWER_LIMIT, Completion
+from local.slowness import slowness
 from workflows.forms import Form, backtracking_patterns
 from workflows.json_object import JsonObject
 from workflows.run_protocol import Delivery, DeliveryBatch
@@ -49,9 +50,9 @@ SCHEMA = Choice.model_json_schema()
 def test_a_fault_is_found_at_once_and_told_briefly(
     answer: JsonObject, places: list[str], form: type[Form] | None
 ) -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     faults = faults_of(answer, SCHEMA, form)
-    assert time.perf_counter() - began < 2
+    assert time.thread_time() - began < 2 * slowness()
     if form is not None:
         assert bool(faults) is bool(places)
         for place in places:
