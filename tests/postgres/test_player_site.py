@@ -12,6 +12,7 @@ import pytest
 from activities.player_tokens import LASTS
 from activities.wheel_spins import proof_of
 from tests.support.api_client import Api, serving
+from tests.support.engine import HeldTimer
 from workflows import ExclusionSet, PlayerMerged, PlayerRegistered, RoundCompleted
 from workflows.events import Event
 from workflows.loyalty.spin_proofs import fault_of_spin
@@ -235,7 +236,10 @@ class TestTokens:
         (points,) = (await stays.get("loyalty")).json()["points"]
         assert points["available"] == 10, "What was played while they were out earned nothing."
 
-    async def test_who_presses_as_a_machine_does_is_told_when_to_come_back(self, browser: Browser) -> None:
+    async def test_who_presses_as_a_machine_does_is_told_when_to_come_back(
+        self, browser: Browser, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(browser.api.engine.presses, "_timer", HeldTimer())
         answers = [await browser.press("/v1/me/missions/nobody/opt-in", f"fast-{number}") for number in range(40)]
         assert {one.status_code for one in answers[:30]} == {404}
         early = answers[-1]

@@ -12,7 +12,7 @@ from sqlalchemy import insert
 
 from activities.tables import messages
 from tests.support.api_client import Api, serving
-from tests.support.engine import rows
+from tests.support.engine import HeldTimer, rows
 from workflows import ConsentChanged, ExclusionSet, PlayerRegistered
 from workflows.channels import CHANNELS
 from workflows.events import Event, parse_event
@@ -97,7 +97,10 @@ async def test_nobody_tells_of_anothers(api: Api, page: httpx.AsyncClient) -> No
     assert row["delivery"] is None
 
 
-async def test_who_tells_as_a_machine_does_is_told_when_to_come_back(page: httpx.AsyncClient) -> None:
+async def test_who_tells_as_a_machine_does_is_told_when_to_come_back(
+    api: Api, page: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api.engine.presses, "_timer", HeldTimer())
     answers = [await page.post("/v1/me/popups/none/seen") for _ in range(40)]
     assert {one.status_code for one in answers[:30]} == {404}
     assert (answers[-1].status_code, answers[-1].headers["Retry-After"]) == (429, "1")

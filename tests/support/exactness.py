@@ -26,7 +26,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.database import Database
 from activities.outgoing.outbox import Outbox
 from activities.tables import metadata
-from tests.support.engine import Row, connected
+from tests.support.engine import HeldTimer, Row, connected
 from tests.support.exact_journeys import ALL, SEGMENTS
 from tests.support.machine import eventually
 from tests.support.servers import owners
@@ -113,8 +113,9 @@ class Faults:
     def crash_at(self, place: int | None, manner: Manner = "cut") -> Iterator[None]:
         """Crash at the place of this number, once."""
         self.places.clear()
-        # Who subscribed is read once a second: without this the places would differ from one second to the next.
-        self.database.outbox = Outbox()
+        # Who subscribed is read once a second: without this the places would differ from one second to the next, and
+        # where the machine stands still between two of them.
+        self.database.outbox = Outbox(timer=HeldTimer())
         self._at, self._manner = place, manner
         try:
             yield
@@ -144,7 +145,7 @@ class Faults:
         if self._manner == "die":
             raise Crash(place)
         pid = connection.driver_connection.info.backend_pid
-        self._killer.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+        self._killer.execute("SELECT pg_terminate_backend(%s, 60000)", [pid])
         if place == "after COMMIT":
             raise psycopg.OperationalError("The server ended the connection and the answer to COMMIT is lost.")
 
