@@ -5,13 +5,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 from local.development_people import PEOPLE, at_the_provider
 from local.ports import free_port
 from local.postgres import Postgres
+from local.slowness import slowness
 from local.stand_in_processes import identity_provider
-from tests.support.console import CLIENT, SECRET, Console, chromium, serving_console
+from tests.support.console import CLIENT, PATIENCE, SECRET, Console, chromium, serving_console
 from tests.support.servers import fresh_database, running
 
 #: Somebody the provider knows and nobody here does.
@@ -60,6 +61,8 @@ async def browser() -> AsyncIterator[Browser]:
         pytest.skip("No Chromium is installed here; CONTRIBUTING.md says how to install it.")
     async with async_playwright() as playwright:
         # The sandbox of Chromium does not start as root; what it opens here is ours alone.
+        # Without this a page has five seconds for what is expected of it, on whatever machine.
+        expect.set_options(timeout=PATIENCE * 1_000 * slowness())
         launched = await playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield launched
         await launched.close()

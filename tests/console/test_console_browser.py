@@ -153,7 +153,7 @@ async def test_a_note_survives_that_the_network_goes(console: Console, browser: 
     await expect(at.page.locator("[data-said]")).to_contain_text("Kept in this window")
     await expect(at.page.locator("#status")).to_contain_text("Offline")
     await at.page.context.set_offline(False)
-    await expect(at.page.locator("[data-said]")).to_contain_text("Saved", timeout=15_000)
+    await expect(at.page.locator("[data-said]")).to_contain_text("Saved")
     await at.page.context.close()
 
 
@@ -176,7 +176,7 @@ async def test_a_note_survives_the_end_of_the_session(console: Console, browser:
     await at.page.bring_to_front()
     await at.page.reload()
     await expect(at.page.get_by_label("Note optional")).to_have_value("She asked me to call on Monday.")
-    await expect(at.page.locator("[data-said]")).to_contain_text("Saved", timeout=10_000)
+    await expect(at.page.locator("[data-said]")).to_contain_text("Saved")
     await at.page.context.close()
 
 
@@ -193,7 +193,7 @@ async def test_a_note_survives_that_the_server_dies(console: Console, browser: B
     await at.page.unroute_all()
     await at.page.reload()
     await expect(at.page.get_by_label("Note optional")).to_have_value("She called back herself.")
-    await expect(at.page.locator("[data-said]")).to_contain_text("Saved", timeout=15_000)
+    await expect(at.page.locator("[data-said]")).to_contain_text("Saved")
     await at.page.context.close()
 
 

@@ -240,6 +240,7 @@ class Window:
 async def window(browser: Browser, desk: Desk, *, script: bool = True, width: int = 1280) -> Window:
     """A window of a browser of its own, with somebody signed in."""
     context = await browser.new_context(java_script_enabled=script, viewport={"width": width, "height": 800})
+    context.set_default_timeout(PATIENCE * 1_000 * slowness())
     await signed_in(context, desk)
     page = await context.new_page()
     complaints: list[str] = []
