@@ -110,7 +110,7 @@ async def test_where_nobody_would_enter_nothing_is_asked_and_nothing_begun(casin
 async def test_a_database_away_is_told_at_once_and_waited_for(tmp_path: Path) -> None:
     with serving(NOWHERE, tmp_path) as url:
         away = Casino("acme", NOWHERE, {"JOURNEYS_URL": url, "JOURNEYS_KEY": WELL_FORMED}, tmp_path)
-        async with away.running("segments") as process, within(30):
+        async with away.running("segments") as process, within(60):
             assert process.stdout is not None
             said = (await process.stdout.readline()).decode()
             assert process.returncode is None

@@ -334,6 +334,7 @@ async def test_a_service_that_never_answers_fails_with_the_end_of_its_log(
     broken = Supervised(service, log=log, first_pause=0.001)
     broken.start()
     try:
+        await eventually(lambda: log.exists() and "cat" in log.read_text())
         with pytest.raises(StackError, match=rf"{told}(.|\n)*cat"):
             await broken.ready(within=timedelta(seconds=patience))
     finally:

@@ -271,7 +271,7 @@ class TestRuns:
         await casino.happens(player, DepositApproved, DepositApproved)
         async with database.transaction() as dispatching:
             await dispatching.execute(sa.select(deliveries).with_for_update())
-            async with within(10):
+            async with within(20):
                 await casino.happens(player, ExclusionSet, kind="self_exclusion", until=None)
         assert (await rows(database, deliveries))[-1]["kind"] == "stop"
 

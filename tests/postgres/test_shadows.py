@@ -299,7 +299,7 @@ async def test_players_enter_while_somebody_stops_a_shadow(scene: Scene) -> None
         shadow = await newest_shadow(connection, BRAND, JOURNEY, lock=True)
         assert shadow is not None
         await stop_shadow(connection, shadow, "olena", casino.clock())
-        async with within(5):
+        async with within(20):
             await casino.happens(late, PlayerRegistered, **REACHABLE)
     assert len(await scene.rows(shadow_runs, player_id=late)) == 1
 

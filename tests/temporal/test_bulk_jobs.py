@@ -9,10 +9,11 @@ from temporalio.worker import Worker
 
 from activities.bulk_jobs import wake_job
 from activities.settings import MAINTENANCE_QUEUE
+from local.slowness import slowness
 from workflows.background.bulk_job import WAKE, BatchResult, BulkJobInput, BulkJobWorkflow
 from workflows.temporal_internals import runner
 
-RPC_LIMIT = timedelta(seconds=10)
+RPC_LIMIT = timedelta(seconds=60 * slowness())
 
 
 def test_a_job_is_woken_by_the_signal_that_jobs_of_older_releases_wait_for() -> None:

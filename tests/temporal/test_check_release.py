@@ -101,7 +101,7 @@ async def take_off(client: Client, name: str, queue: str, journey: Journey, runs
     worker = Worker(
         client, task_queue=queue, workflows=[journey.workflow_class], workflow_runner=UnsandboxedWorkflowRunner()
     )
-    async with within(30), worker:
+    async with within(60), worker:
         for number in range(runs):
             run_id = f"{name}:acme:p{number}:1"
             given = RunInput(
@@ -117,7 +117,7 @@ async def take_off(client: Client, name: str, queue: str, journey: Journey, runs
             handle: Any = await client.start_workflow(name, given, id=run_id, task_queue=queue)
             position: Position = await handle.query("position", result_type=Position)
             assert position.step == "sleep#1"
-    async with within(30):
+    async with within(60):
         listed = 0
         while listed < runs:
             listed = (await client.count_workflows(f"TaskQueue = '{queue}' AND ExecutionStatus = 'Running'")).count

@@ -13,6 +13,7 @@ from activities.settings import Settings
 from activities.temporal_client import connect
 from activities.temporal_credentials import keep_credentials
 from local.ports import free_port
+from local.slowness import slowness
 from tests.support.machine import eventually
 from tests.support.tls import Authority, door
 
@@ -26,7 +27,7 @@ class AnswersAtOnce:
 
 async def plays(client: Client, number: int) -> str:
     return await client.execute_workflow(
-        AnswersAtOnce.run, id=f"rotated-{number}", task_queue="rotated", rpc_timeout=timedelta(seconds=20)
+        AnswersAtOnce.run, id=f"rotated-{number}", task_queue="rotated", rpc_timeout=timedelta(seconds=60 * slowness())
     )
 
 

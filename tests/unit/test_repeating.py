@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from activities.repeating import repeat
+from tests.support.machine import within
 
 
 async def test_a_step_that_fails_is_tried_again_until_told_to_stop(caplog: pytest.LogCaptureFixture) -> None:
@@ -18,7 +19,8 @@ async def test_a_step_that_fails_is_tried_again_until_told_to_stop(caplog: pytes
         stop.set()
 
     with caplog.at_level(logging.WARNING):
-        await asyncio.wait_for(repeat(step, stop, every_s=0.0, what="counting"), 5)
+        async with within(60):
+            await repeat(step, stop, every_s=0.0, what="counting")
     told = [(one.levelname, one.exc_info is not None) for one in caplog.records]
     assert told == [("WARNING", False), ("ERROR", True)]
     assert "counting" in caplog.text
@@ -33,5 +35,6 @@ async def test_there_is_no_pause_while_there_is_more() -> None:
             stop.set()
         return True
 
-    await asyncio.wait_for(repeat(step, stop, every_s=3_600.0, what="counting"), 5)
+    async with within(60):
+        await repeat(step, stop, every_s=3_600.0, what="counting")
     assert left == [0]
