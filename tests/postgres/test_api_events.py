@@ -284,6 +284,7 @@ async def test_an_empty_batch_is_no_mistake(backend: httpx.AsyncClient) -> None:
 async def test_the_same_batch_sent_many_times_at_once_counts_once(api: Api, backend: httpx.AsyncClient) -> None:
     made = [event(n, subject=f"player-{n % 3}") for n in range(30)]
     answers = await asyncio.gather(*(backend.post("/v1/events", json=made, headers=BATCH) for _ in range(8)))
+    assert {answer.status_code for answer in answers} == {202}
     assert sum(answer.json()["accepted"] for answer in answers) == 30
     states = [player["state"] for player in await rows_of(api, players)]
     assert sum(state["counts"]["payment.deposit_approved"] for state in states) == 30

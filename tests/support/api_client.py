@@ -1,22 +1,26 @@
 """The API in this process, with its lifespan, on a real Postgres, for the tests of its nouns."""
 
 import secrets
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from ipaddress import IPv4Address
 from typing import Any
 
 import httpx
+import pytest
 from fastapi import FastAPI
+from sqlalchemy import text
 
 from activities.api_keys import create_key
 from activities.figures.followers import EventFollower, JourneyFollower, RewardFollower, catch_up
 from activities.settings import Settings
 from api.app import create_app
+from api.database import CONNECT_TIMEOUT, LIMITS, LIMITS_FOR_PROTECTION, LINE_TIMEOUT
 from api.dependencies import ApiEngine
+from tests.support.machine import promised
 
 #: Signs the links of served applications.
 LINK_SECRET = "a secret of twenty-four bytes"
@@ -89,8 +93,27 @@ async def serving(postgres_url: str, **settings: Any) -> AsyncIterator[Api]:
     """The application for as long as the block lasts."""
     given = {"link_secrets": LINK_SECRET, **settings}
     app = create_app(Settings(database_url=postgres_url, **given))
-    async with app.router.lifespan_context(app), called(app) as served:
-        yield served
+    with limits_of_this_machine():
+        async with app.router.lifespan_context(app), called(app) as served:
+            yield served
+
+
+@contextmanager
+def limits_of_this_machine() -> Iterator[None]:
+    """How long a caller waits for a connection and for a row, in seconds of this machine.
+
+    Else many who ask at once, which tests do, are sent back where it is slow, though all are told within `promised(1)`.
+    """
+    longer = promised(1)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("database", "key_lookup"):
+            patch.setattr(f"api.{module}.CONNECT_TIMEOUT", CONNECT_TIMEOUT * longer)
+        patch.setattr("api.database.LINE_TIMEOUT", LINE_TIMEOUT * longer)
+        for name, limits in (("LIMITS", LIMITS), ("LIMITS_FOR_PROTECTION", LIMITS_FOR_PROTECTION)):
+            assert limits.lock is not None
+            patch.setattr(f"api.database.{name}", replace(limits, lock=limits.lock * longer))
+        patch.setattr("api.database._BE_PATIENT", text(f"SET LOCAL lock_timeout = '{2 * longer:.0f}s'"))
+        yield
 
 
 @asynccontextmanager
