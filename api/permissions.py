@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute
 from activities.actors import ENGINE, Actor
 from activities.api_keys import NAME
 from activities.audit.trail import current_act
-from activities.people import actor_from, find_person, grants_of
+from activities.people import actor_from, person_with_grants
 from activities.player_tokens import PREFIX, PlayerTokens
 from api.event_source_permissions import within
 from api.problems import Problem
@@ -159,12 +159,12 @@ async def _registered(request: Request, who: str, named: Actor, scopes: tuple[st
     """The person behind the name that a desk's key gives; the key itself where nobody is registered by that name."""
     engine = request.app.state.engine
     async with engine.database.reading() as connection:
-        person = await find_person(connection, named.brand, who)
-        if person is None:
-            return named
-        if not person.active:
-            raise Problem("scope", f"{person.email} works here no more; nobody acts for them.")
-        grants = await grants_of(connection, named.brand, [person.id], engine.clock())
+        found = await person_with_grants(connection, named.brand, who, engine.clock())
+    if found is None:
+        return named
+    person, grants = found
+    if not person.active:
+        raise Problem("scope", f"{person.email} works here no more; nobody acts for them.")
     actor = actor_from(person, named.brand, grants).through(named)
     if scopes and not actor.may(*scopes):
         raise Problem("scope", f"{person.email} has no role with the scope {' or '.join(scopes)}.")

@@ -39,7 +39,6 @@ async def journey(name: str, request: Request, engine: EngineOf, visitor: Visito
     visitor.needs(*READERS)
     shown = await journeys.get_journey(name, engine, visitor.key)
     controls = await journey_controls.get_controls(name, engine, visitor.key)
-    counted = await step_counts.get_step_counts(name, engine, visitor.key)
     figures = await journey_figures.get_journey_figures(
         name, engine, visitor.key, journey_figures.FiguresQuery.model_validate({})
     )
@@ -50,12 +49,27 @@ async def journey(name: str, request: Request, engine: EngineOf, visitor: Visito
         "journey.html",
         journey=shown,
         controls=controls,
-        counted=counted,
+        counted=steps_of(figures),
         figures=figures,
         funnel=funnel_of(figures),
         suppressed=suppressed_in(figures),
         preview=preview,
         once=secrets.token_urlsafe(12),
+    )
+
+
+def steps_of(figures: journey_figures.JourneyFigures) -> step_counts.StepCounts:
+    """How many treated runs came past each step: those of the figures, asked for once."""
+    treated = [one for one in figures.arms if one.arm == "treated"]
+    return step_counts.StepCounts(
+        journey=figures.journey,
+        runs=sum(one.entered for one in treated),
+        as_of=figures.as_of,
+        items=[
+            step_counts.StepCount(step=one.step, runs=one.passed, here=one.here or 0)
+            for one in figures.steps
+            if one.arm == "treated"
+        ],
     )
 
 

@@ -17,7 +17,7 @@ from fastapi import Depends, Request
 from activities.actors import Actor
 from activities.audit.trail import current_act, unrecorded
 from activities.console_sessions import IDLE, IDLE_OF_POWERFUL, NOTED_EVERY, Session, find_session, note_use
-from activities.people import Person, actor_from, find_person, grants_of
+from activities.people import Person, actor_from, person_with_grants
 from api.dependencies import ApiEngine, EngineOf
 from api.permissions import Key
 from api.problems import Problem
@@ -104,10 +104,11 @@ async def visitor_of(brand: str, request: Request, engine: EngineOf) -> Visitor:
         session = await find_session(connection, secret) if secret else None
         if session is None or not session.holds(now):
             raise SignInNeeded(session)
-        person = await find_person(connection, brand, session.person_id)
-        if person is None or not person.active:
+        found = await person_with_grants(connection, brand, session.person_id, now)
+        if found is None or not found[0].active:
             raise Problem("not-found", "There is no such page, or it is not yours to see.")
-        actor = actor_from(person, brand, await grants_of(connection, brand, [person.id], now))
+    person, grants = found
+    actor = actor_from(person, brand, grants)
     if not session.holds(now, IDLE_OF_POWERFUL if actor.may(*POWERFUL) else IDLE):
         raise SignInNeeded(session)
     form = {} if request.method in {"GET", "HEAD"} else await own_form(request, engine)
