@@ -13,9 +13,11 @@ from sqlalchemy import select, update
 from activities.actors import engine_in
 from activities.console_sessions import IDLE
 from activities.player_hosts import set_host
+from activities.roles import ROLES
 from activities.tables import sessions, tasks
 from activities.task_rows import TaskRequest
 from activities.tasks import escalate, lock_task
+from api.console.rendering import LANGUAGES
 from local.development_people import BRAND, add_people
 from tests.support.api_seed import seeded
 from tests.support.console import Console, Desk, signed_in, window
@@ -349,6 +351,17 @@ PAGES = {
 }
 
 
+#: Entries of the menu of which a part cannot be seen.
+CUT_OFF = """() => {
+    const menu = document.querySelector('.bar nav'), seen = menu.getBoundingClientRect();
+    const hidden = one => one.right > seen.right + 1 || one.left < seen.left - 1 || one.bottom > seen.bottom + 1;
+    return [...menu.children].filter(one => hidden(one.getBoundingClientRect())).map(one => one.textContent);
+}"""
+#: Tables of rows that do not fit.
+SIDEWAYS = """() => [...document.querySelectorAll('.scroll:has(> .stack)')]
+    .filter(one => one.scrollWidth > one.clientWidth + 1).map(one => one.ariaLabel)"""
+
+
 @pytest.mark.parametrize("name", PAGES)
 async def test_a_page_is_for_everybody_by_day_and_night_and_on_a_phone(
     console: Console, browser: Browser, name: str
@@ -359,13 +372,27 @@ async def test_a_page_is_for_everybody_by_day_and_night_and_on_a_phone(
     assert answer is not None
     assert answer.status == 200
     assert await at.faults() == []
+    assert await at.page.evaluate(CUT_OFF) == [], "The menu of somebody with every role hides an entry."
     await picture(at.page, name)
     await at.page.set_viewport_size({"width": 390, "height": 800})
     wide = await at.page.evaluate("document.documentElement.scrollWidth - innerWidth")
     assert wide <= 0, f"{wide} pixels too wide for a phone"
+    assert await at.page.evaluate(SIDEWAYS) == [], "A table must be pushed sideways on a phone."
     assert await at.faults() == []
     await picture(at.page, f"{name}-phone")
     assert at.complaints == []
+    await at.page.context.close()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_the_menu_of_somebody_with_every_role_is_there_whole(
+    console: Console, browser: Browser, language: str
+) -> None:
+    desk = await console.desk(*ROLES, locale=language)
+    at = await window(browser, desk)
+    await at.open(f"/console/{console.api.brand}/people")
+    assert await at.page.locator(".bar nav a").count() == 12
+    assert await at.page.evaluate(CUT_OFF) == []
     await at.page.context.close()
 
 
