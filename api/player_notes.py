@@ -14,7 +14,7 @@ from activities.player_hosts import hosts_of, set_host
 from activities.player_notes import add_note, notes_of
 from activities.player_rows import lock_state
 from activities.tables import players
-from api.dependencies import EngineOf
+from api.dependencies import ApiEngine, EngineOf
 from api.json_types import Line, Prose
 from api.pagination import Page, PageQuery
 from api.permissions import Key, acts, needs
@@ -128,6 +128,13 @@ async def write_note(player_id: str, body: NoteBody, engine: EngineOf, actor: Wo
             connection, (actor.brand, player_id), actor.name, body.kind, body.text, engine.clock(), body.source
         )
     return NoteView.model_validate(note)
+
+
+async def read_hosts(engine: ApiEngine, brand: str, player_id: str) -> list[HostView]:
+    """Who looks after a player, and who did; of nobody nothing."""
+    async with engine.database.reading() as connection:
+        found = await hosts_of(connection, brand, player_id, HOSTS_SHOWN)
+    return [HostView.model_validate(host) for host in found]
 
 
 @router.get("/hosts", responses={**COMMON, **documented(404)})

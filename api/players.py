@@ -34,7 +34,7 @@ router = APIRouter(prefix="/v1/players", tags=["players"])
 
 Reading = Annotated[Key, needs("players:read")]
 
-_PROTECTION = {
+PROTECTION = {
     "self_excluded": "The player is self-excluded: nothing is sold or given, and every run stops.",
     "time_out": "The player takes a time-out: nothing is sold or given, and every run stops.",
     "account_not_active": "The account is not active: no journey may begin, and every run stops.",
@@ -83,7 +83,11 @@ class MeasureView(BaseModel):
     measure: str = Field(examples=["total:payment.deposit_approved:amount_minor:d:2592000"])
     words: str
     value: int
-    is_known: bool = Field(True, description="False where nothing is known yet of what is usual; the value is then 0.")
+    is_known: bool = Field(
+        True,
+        description="False where nothing is known yet of what is usual, or no change of a pattern is seen; the value "
+        "is then 0.",
+    )
 
 
 class Belonging(BaseModel):
@@ -218,7 +222,7 @@ class Excluded(BaseModel):
                     "kind": "self_exclusion",
                     "scope": "brand",
                     "repeated": False,
-                    "protected": {"reason": "self_excluded", "detail": _PROTECTION["self_excluded"]},
+                    "protected": {"reason": "self_excluded", "detail": PROTECTION["self_excluded"]},
                 }
             ]
         }
@@ -436,13 +440,11 @@ def _protection(state: PlayerState, now: datetime) -> Protection | None:
     reason = state.protected(now)
     if reason is None:
         return None
-    return Protection(reason=reason, detail=_PROTECTION.get(reason, "The player is left alone."))
+    return Protection(reason=reason, detail=PROTECTION.get(reason, "The player is left alone."))
 
 
 def _measured(measure: Measure, value: int) -> MeasureView:
-    return MeasureView(
-        measure=measure.key, words=measure.words, value=value, is_known=value > 0 or not measure.is_usual
-    )
+    return MeasureView(measure=measure.key, words=measure.words, value=value, is_known=value > 0 or measure.is_counted)
 
 
 def _statistics(state: PlayerState, measures: Iterable[Measure], now: datetime) -> PlayerStatistics:

@@ -1,16 +1,15 @@
 """Everything that happened to a player, newest first, each with a sentence that says what and why."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Annotated, Final, Literal, NamedTuple
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import TextClause, select, text
+from sqlalchemy import TextClause, text
 
 from activities.shared_events import SHARED_EVENTS
-from activities.tables import players
-from api.dependencies import EngineOf
+from api.dependencies import ApiEngine, EngineOf
 from api.pagination import Filter, Page, PageQuery
 from api.permissions import Key, needs
 from api.problems import COMMON, documented, missing
@@ -100,6 +99,19 @@ async def list_timeline(
     Events carry what they brought, personal data among it, and the `key` that posted them. What was told of another
     account of the person and protects this one too names that `account` in its detail.
     """
+    page = await read_timeline(player_id, engine, key, query)
+    return Page(items=[_entry(row) for row in page.rows], next_page_token=page.next_page_token)
+
+
+class TimelinePage(NamedTuple):
+    """A page of a timeline before anybody has put it in words."""
+
+    rows: Sequence[EntryRow]
+    next_page_token: str | None
+
+
+async def read_timeline(player_id: str, engine: ApiEngine, key: Key, query: TimelineQuery) -> TimelinePage:
+    """The rows of a page of a player's timeline, newest first. Raises `Problem` 404 for a player the brand has not."""
     whose = f"{key.brand} {player_id}"
     at, entry_id = query.after(whose, datetime, str) or ("infinity", "")
     parameters = {
@@ -111,12 +123,12 @@ async def list_timeline(
         "size": query.size + 1,
     }
     async with engine.database.reading() as connection:
-        here = select(players.c.id).where(players.c.brand == key.brand, players.c.id == player_id)
-        if (await connection.execute(here)).one_or_none() is None:
-            raise missing("player")
-        rows = [EntryRow(*row) for row in await connection.execute(_merged(query), parameters)]
+        told = list(await connection.execute(_merged(query), parameters))
+    if not told:
+        raise missing("player")
+    rows = [EntryRow(*row) for row in told if row.at is not None]
     page, token = query.page(whose, rows, lambda row: (row.at, row.id))
-    return Page(items=[_entry(row) for row in page], next_page_token=token)
+    return TimelinePage(page, token)
 
 
 def _entry(row: EntryRow) -> TimelineEntry:
@@ -307,10 +319,17 @@ _OF_KIND: dict[Kind, tuple[str, ...]] = {
 
 
 def _merged(query: TimelineQuery) -> TextClause:
-    """All sources of the wanted kinds, each cut to the page by its own index before they are merged."""
+    """All sources of the wanted kinds, each cut to the page by its own index before they are merged.
+
+    One row without a moment says that the player is there and has no entry; no row at all, that nobody is.
+    """
     parts = [_cut(_SOURCES[name], kind) for kind in dict.fromkeys(query.kind) for name in _OF_KIND.get(kind, (kind,))]
     merged = " UNION ALL ".join(parts)
-    return text(f"SELECT * FROM ({merged}) AS merged ORDER BY at DESC, id DESC LIMIT :size")  # noqa: S608 - as below
+    return text(f"""
+        SELECT page.* FROM (SELECT 1 FROM players WHERE brand = :brand AND id = :player) AS here
+        LEFT JOIN (SELECT * FROM ({merged}) AS merged ORDER BY at DESC, id DESC LIMIT :size) AS page ON true
+        ORDER BY page.at DESC, page.id DESC
+    """)  # noqa: S608 - as below
 
 
 def _cut(source: Source, kind: Kind) -> str:

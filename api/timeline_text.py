@@ -55,7 +55,7 @@ STEPS = {outcome: words for verb in VERBS.values() for outcome, words in verb.ou
     "removed": "ended with the release that had it",
     "renumbered": "something came under a number the run had heard, because the database was set back",
 }
-_MESSAGES = {
+MESSAGES = {
     "handed_over": "is being handed over",
     "waiting": "waits for its channel to come back",
     "sent": "was sent",
@@ -64,7 +64,7 @@ _MESSAGES = {
     "unknown": "may or may not have arrived",
 }
 #: How far it came, as its provider told.
-_DELIVERIES = {
+DELIVERIES = {
     "delivered": "was delivered",
     "opened": "was opened",
     "clicked": "was opened, and its link followed",
@@ -72,7 +72,7 @@ _DELIVERIES = {
     "complained": "was called spam",
     "unsubscribed": "was answered with a withdrawal of consent",
 }
-_GRANTS = {
+GRANTS = {
     "reserved": "is being given",
     "confirmed": "was given",
     "refused": "was not given",
@@ -80,7 +80,7 @@ _GRANTS = {
     "revoked": "was taken back",
 }
 #: How far one that was given has come, as the bonus engine told.
-_STAGES = {
+STAGES = {
     "offered": "was given and waits to be taken",
     "claimed": "was taken by the player",
     "active": "was taken and is active",
@@ -92,18 +92,18 @@ _STAGES = {
     "lost": "was wagered and lost",
     "completed": "was wagered to its end",
 }
-_TASKS = {
+TASKS = {
     "opened": "was put before people",
     "reminded": "was not answered yet, and people were reminded",
     "escalated": "was not answered in time and was escalated",
     "expired": "was closed because nobody answered",
     "cancelled": "was closed with its journey",
-    "claimed": "was taken by {actor}",
-    "released": "was given back by {actor}",
-    "completed": "was answered by {actor}",
-    "commented": "was commented by {actor}",
-    "reassigned": "was passed on by {actor}",
-    "changed": "was changed by {actor}",
+    "claimed": "was taken by %(actor)s",
+    "released": "was given back by %(actor)s",
+    "completed": "was answered by %(actor)s",
+    "commented": "was commented by %(actor)s",
+    "reassigned": "was passed on by %(actor)s",
+    "changed": "was changed by %(actor)s",
 }
 
 
@@ -170,23 +170,24 @@ def _step(name: str, journey: str, detail: Detail) -> str:
 
 def _message(name: str, _: str, detail: Detail) -> str:
     channel = CHANNELS[detail["channel"]].label("en") if detail["channel"] in CHANNELS else detail["channel"]
-    status = _MESSAGES.get(detail["status"], detail["status"])
+    status = MESSAGES.get(detail["status"], detail["status"])
     if detail["status"] == "sent":
-        status = _DELIVERIES.get(detail.get("delivery") or "", status)
+        status = DELIVERIES.get(detail.get("delivery") or "", status)
     return f"{channel} “{name}” {status}{_why(detail)}."
 
 
 def _grant(name: str, _: str, detail: Detail) -> str:
-    status = _GRANTS.get(detail["status"], detail["status"])
+    status = GRANTS.get(detail["status"], detail["status"])
     if detail["status"] == "confirmed":
-        status = _STAGES.get(detail.get("stage") or "", status)
+        status = STAGES.get(detail.get("stage") or "", status)
     return f"{_words(name)} {status}{_why(detail)}."
 
 
 def _task(name: str, _: str, detail: Detail) -> str:
-    said = _TASKS.get(detail["action"], str(detail["action"]))
+    action = str(detail["action"])
+    said = TASKS[action] % {"actor": detail["actor"]} if action in TASKS else action
     comment = f": “{detail['comment'].rstrip('.')}”" if detail.get("comment") else ""
-    return f"Task {name} {said.format(actor=detail['actor'])}{comment}."
+    return f"Task {name} {said}{comment}."
 
 
 def _why(detail: Detail) -> str:

@@ -42,7 +42,7 @@ TABS: Final[tuple[Tab, ...]] = get_args(Tab)
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 #: What a tab may list.
 Rows = (
-    Page[timeline.TimelineEntry]
+    timeline.TimelinePage
     | Page[runs.ListedRun]
     | Page[messages.Message]
     | Page[grants.GrantView]
@@ -222,9 +222,9 @@ async def _read(
 ) -> PlayerPage:
     found = await players.get_player(player_id, engine, visitor.key)
     rows = await _rows(engine, visitor, player_id, tab, kinds, {"page_token": token, "page_size": 50})
-    hosts = await player_notes.list_hosts(player_id, engine, visitor.key)
+    hosts = await player_notes.read_hosts(engine, visitor.brand, player_id)
     reach = await player_reach.get_reach(player_id, engine, visitor.key) if tab == "protection" else None
-    return PlayerPage(found, tab, rows, hosts.items, reach, kinds)
+    return PlayerPage(found, tab, rows, hosts, reach, kinds)
 
 
 async def _rows(  # noqa: PLR0911 - one list a tab
@@ -235,7 +235,7 @@ async def _rows(  # noqa: PLR0911 - one list a tab
     match tab:
         case "timeline":
             query = timeline.TimelineQuery.model_validate(page | ({"kind": kinds} if kinds else {}))
-            return await timeline.list_timeline(player_id, engine, key, query)
+            return await timeline.read_timeline(player_id, engine, key, query)
         case "runs":
             return await runs.list_runs(engine, key, runs.RunQuery.model_validate(of_player))
         case "messages":

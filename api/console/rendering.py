@@ -1,7 +1,7 @@
 """How a page is made: templates, the words of the reader's language, times in their zone, what browsers may do."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import cache, lru_cache, partial
 from io import BytesIO
@@ -14,7 +14,7 @@ from babel.core import negotiate_locale
 from babel.dates import format_datetime
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
-from babel.numbers import format_currency, format_decimal, format_percent
+from babel.numbers import format_decimal, format_percent
 from babel.support import NullTranslations, Translations
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
@@ -23,10 +23,12 @@ from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
 from api.console.figure_sentences import in_language
+from api.console.happenings import happening, outcome_text, step_text
+from api.console.measure_texts import measure_text, measured_text
+from api.console.speech import Speech
 from api.console.visitor import Visitor
 from api.problems import Problem
 from content.readable_names import words
-from workflows.minor_units import minor_units, whole_units
 
 HERE: Final = Path(__file__).parent
 STATIC: Final = HERE / "static"
@@ -116,18 +118,35 @@ def _environment(language: str) -> Environment:
     )
     environment.install_gettext_translations(translations(language), newstyle=True)  # type: ignore[attr-defined]  # of the extension
     environment.globals |= {"path": path, "asset": asset}
-    environment.filters |= {
+    environment.filters |= _filters(speech_of(language))
+    return environment
+
+
+def _filters(speech: Speech) -> dict[str, Callable[..., object]]:
+    """What templates say in the language of the page; those of time ask the page for its moment as well."""
+    return {
         "time": _time,
         "clock": _clock,
         "left": _left,
-        "money": _money,
-        "number": _number,
+        "money": speech.money,
+        "number": speech.number,
         "figure": _figure,
         "words": words,
-        "sentence": partial(in_language, translated=translations(language).gettext),
-        "translated": translations(language).gettext,
+        "code": speech.name,
+        "reason": speech.reason,
+        "channel": speech.channel,
+        "reward": speech.reward,
+        "subject": speech.subject,
+        "event": speech.event,
+        "day": speech.day,
+        "happening": partial(happening, speech=speech),
+        "step": partial(step_text, speech=speech),
+        "outcome": partial(outcome_text, speech=speech),
+        "measure": partial(measure_text, speech=speech),
+        "measured": partial(measured_text, speech=speech),
+        "sentence": partial(in_language, translated=speech.translated),
+        "translated": speech.translated,
     }
-    return environment
 
 
 @cache
@@ -142,6 +161,13 @@ def translations(language: str) -> NullTranslations:
     write_mo(compiled, catalogue)
     compiled.seek(0)
     return Translations(compiled)
+
+
+@cache
+def speech_of(language: str) -> Speech:
+    """How pages say things in a language."""
+    texts = translations(language)
+    return Speech(language, texts.gettext, texts.ngettext)
 
 
 def asset(name: str) -> str:
@@ -192,23 +218,6 @@ def _left(context: Context, until: datetime) -> str:
 
 
 @pass_context
-def _money(context: Context, minor: int | None, currency: str | None) -> str:
-    """An amount in its currency."""
-    if minor is None:
-        return "\N{EN DASH}"
-    code = currency or "EUR"
-    decimals = f".{'0' * minor_units(code)}" if minor_units(code) else ""
-    amount = whole_units(minor, code)
-    return str(format_currency(amount, code, f"#,##0{decimals} ¤¤", locale=context["language"], currency_digits=False))
-
-
-@pass_context
-def _number(context: Context, value: float) -> str:
-    """A number, its thousands parted."""
-    return str(format_decimal(value, locale=context["language"]))
-
-
-@pass_context
 def _figure(context: Context, value: float, unit: str) -> str:
     """A figure of people at work: a share, a number, or minutes, of which many are hours."""
     gettext = context["gettext"]
@@ -217,7 +226,7 @@ def _figure(context: Context, value: float, unit: str) -> str:
     if unit == "minutes" and value >= 120:
         hours = format_decimal(value / 60, "#,##0.0", locale=context["language"])
         return str(gettext(context, "%(n)s h", n=hours))
-    whole = _number(context, round(value))
+    whole = str(format_decimal(round(value), locale=context["language"]))
     return str(gettext(context, "%(n)s min", n=whole)) if unit == "minutes" else whole
 
 

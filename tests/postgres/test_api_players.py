@@ -57,6 +57,8 @@ async def test_a_player_shows_profile_facts_statistics_consents_and_runs(api: Ap
     usual = measured["gap"]
     assert (usual["value"], usual["is_known"]) == (0, False), "One who never logged in has no usual gap, of 0 or more."
     assert measured["count"]["is_known"]
+    pattern = measured["choices"]
+    assert (pattern["value"], pattern["is_known"]) == (0, False), "Of how they play no change is seen."
     assert {consent["channel"]: consent["opted_in"] for consent in known["consents"]} == {"email": True, "in_app": True}
     assert (known["status"], known["protected"], known["exclusions"]) == ("active", None, [])
     assert JOURNEY in [run["journey"] for run in known["running"]]
