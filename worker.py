@@ -26,7 +26,7 @@ from activities.clock import sleep_or_stop
 from activities.database import RETENTION_LIMITS, Database
 from activities.engine import RETENTION_CONNECTIONS, WorkerEngine, worker_engine
 from activities.failing_effects import FailureInterceptor
-from activities.gc_tuning import freeze_gc
+from activities.gc_tuning import SettledHeap, freeze_gc
 from activities.liveness import Heartbeat, serve
 from activities.log_output import log_to_stderr
 from activities.loops.maintenance_schedules import keep_schedules, schedules_of
@@ -204,6 +204,7 @@ async def _work(
     """Be a worker, a dispatcher or both."""
     async with worker_engine(settings, role=role) as engine, asyncio.TaskGroup() as group:
         freeze_gc()
+        group.create_task(SettledHeap().run(stop))
         group.create_task(heartbeat.run(stop))
         group.create_task(engine.processes.run(stop))
         if role in {"all", "dispatcher"}:

@@ -39,6 +39,12 @@ def module_of(module: str, journey: str, version: int) -> str | None:
     return versions.get(version)
 
 
+def modules_of(module: str) -> frozenset[str]:
+    """The modules of every version of the journeys that are declared in one, and itself."""
+    homes = (versions for (home, _), versions in _MODULES.items() if home == module)
+    return frozenset({module}.union(*({one for one in versions.values() if one} for versions in homes)))
+
+
 def version_of(journey: Journey, run: RunInput) -> int:
     """The version that a run plays; one from before there were releases does not say, and plays the first of them.
 
