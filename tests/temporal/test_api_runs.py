@@ -311,7 +311,9 @@ async def test_a_run_tells_that_its_journeys_own_code_fails(
             return (await crm.get(f"/v1/runs/{run_id}")).json()["failing"]
 
         told = await until(dispatcher, failing)
-        assert (told["effect"], told["attempts"]) == (None, 1)
+        # It is tried again while somebody looks.
+        assert told["effect"] is None
+        assert told["attempts"] >= 1
         assert "its code failed" in told["error"]
         problems = RunProblems(api.engine.database, api.engine.clock)
 
