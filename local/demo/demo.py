@@ -28,8 +28,9 @@ from activities.settings import Settings
 from local.demo.audit import Auditor, ExcludedPlayer, Identity
 from local.demo.report import DemoReport, print_report
 from local.demo.script import DemoError, Script, from_log, synthetic
-from local.demo.scripted_manager import ANSWERS, ScriptedPerson, TaskWorker
+from local.demo.scripted_manager import ANSWERS, SIGNS_AS, ScriptedPerson, TaskWorker
 from local.demo.synthetic_casino import CloudEvent
+from local.development_people import PEOPLE
 from local.postgres import SHARED_HOME
 from local.stack import Stack
 from local.supervisor import Identity as Process
@@ -75,6 +76,8 @@ async def _play(stack: Stack, script: Script, say: Console) -> DemoReport:
 
     def client(role: str) -> httpx.AsyncClient:
         headers = {"Authorization": f"Bearer {stack.keys[role]}"}
+        if (name := SIGNS_AS.get(role)) is not None:
+            headers["X-Actor"] = next(person.email for person in PEOPLE if person.sub == name)
         return httpx.AsyncClient(base_url=stack.api_url, headers=headers, timeout=30)
 
     try:

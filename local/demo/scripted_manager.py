@@ -21,6 +21,9 @@ ANSWERS: Mapping[str, frozenset[str | None]] = {
     "safer-play": frozenset({"rg", "harm_review"}),
 }
 
+#: By the same: who they say they are, where pairs of eyes are counted.
+SIGNS_AS: Mapping[str, str] = {"vip-head": "edward"}
+
 
 @dataclass(frozen=True)
 class ScriptedPerson:

@@ -15,7 +15,6 @@ import pytest
 from temporalio.client import Client, WorkflowFailureError
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import PayloadCodec
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 from typer.testing import CliRunner
 
 from activities.clock import utc_now
@@ -31,7 +30,7 @@ from tests.support.engine import SECRET, run_of
 from tests.support.machine import eventually, within
 from tests.support.payload_codecs import ENCODING, NamesRun, TurnsAround
 from tests.support.workers import all_workers
-from workflows.temporal_internals import runner_for
+from workflows.temporal_internals import JourneyRunner, runner_for
 
 ROOT = Path(__file__).parent.parent.parent
 CODEC = "tests.support.payload_codecs:TurnsAround"
@@ -136,9 +135,9 @@ async def test_a_codec_that_asks_whose_payload_it_is_hears_it(encoded: Encoded) 
 
 def test_only_a_codec_that_asks_has_the_sandbox_asked() -> None:
     plain, asking = (replace(pydantic_data_converter, payload_codec=codec()) for codec in (TurnsAround, NamesRun))
-    assert type(runner_for(asking)) is SandboxedWorkflowRunner
-    assert type(runner_for(plain)) is not SandboxedWorkflowRunner
-    assert type(runner_for(pydantic_data_converter)) is not SandboxedWorkflowRunner
+    assert type(runner_for(asking)) is JourneyRunner
+    assert type(runner_for(plain)) is not JourneyRunner
+    assert type(runner_for(pydantic_data_converter)) is not JourneyRunner
 
 
 async def test_the_texts_of_errors_are_encoded_too(encoded: Encoded) -> None:

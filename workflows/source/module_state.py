@@ -5,7 +5,6 @@ to be unchangeable counts as changeable.
 """
 
 import ast
-import inspect
 import re
 from collections.abc import Iterator, Mapping
 from datetime import date, time, timedelta, tzinfo
@@ -85,8 +84,8 @@ def _is_known(module: str) -> bool:
 @cache
 def _stays_alone(module: ModuleType) -> bool:
     try:
-        tree = ast.parse(inspect.getsource(module))
-    except (OSError, TypeError, SyntaxError):
+        tree = ast.parse(module.__spec__.loader.get_source(module.__name__))  # type: ignore[union-attr]  # one without is told below
+    except (AttributeError, ImportError, OSError, SyntaxError, TypeError):
         return False
     held = {name: value for name, value in vars(module).items() if not name.startswith("__")}
     # No other kind of them: a `defaultdict` changes when it is read.
