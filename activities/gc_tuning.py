@@ -15,9 +15,11 @@ NEW_OBJECTS: Final = 50_000
 NEVER: Final = 1_000_000
 #: Seconds after which what is still alive is taken to stay.
 SETTLED_AFTER: Final = 5.0
-#: All of it is looked through when the process has grown by so much of itself, and by so many bytes.
+#: All of it is looked through when the process has grown by so much of itself, and by so many bytes; and every so many
+#: looks, because memory that was freed may stay with the process.
 GROWN: Final = 1.25
 MARGIN: Final = 64 * 2**20
+LOOKS: Final = 720
 _STATM: Final = Path("/proc/self/statm")
 
 
@@ -45,13 +47,15 @@ class SettledHeap:
 
     A worker keeps thousands of waiting runs. Collecting everything, as Python does whenever a quarter has come to it,
     stood still for a second with a thousand of them and found nothing: a run that leaves is taken apart and goes by
-    itself (`workflows/temporal_internals.py`). Circles of settled objects, if there are any, are found when the process
+    itself (`workflows/temporal_internals.py`). Settled circles, such as runs with a sandbox of their own, and those
+    of all that was alive at a look, are found when the process
     has grown.
     """
 
     def __init__(self, resident: Callable[[], int | None] = resident_bytes) -> None:
         self._resident = resident
         self._limit = 0.0
+        self._looks = 0
 
     def begin(self) -> None:
         """Take what is there for settled. Does nothing where nobody says how much memory the process has."""
@@ -66,7 +70,9 @@ class SettledHeap:
         """Collect what is young, or everything when the process has grown; what is left settles."""
         if not self._limit or (resident := self._resident()) is None:
             return
-        if resident > self._limit:
+        self._looks += 1
+        if resident > self._limit or self._looks >= LOOKS:
+            self._looks = 0
             gc.unfreeze()
             gc.collect()
             self._limit = (self._resident() or resident) * GROWN + MARGIN

@@ -474,7 +474,7 @@ def of_version(journey: Journey, version: int) -> Journey:
     if module is None:
         return journey
     with workflow.unsafe.sandbox_import_notification_policy(workflow.SandboxImportNotificationPolicy.SILENT):
-        # Imported by the run, as its journey's own module is: what frozen code keeps in a module is the run's alone.
+        # Imported inside, as its journey's own module is: what frozen code may keep there is the run's alone.
         frozen: Journey = getattr(__import__(module, fromlist=[journey.name]), journey.name).definition
     return frozen
 

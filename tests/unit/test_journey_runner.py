@@ -4,17 +4,20 @@ import gc
 import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import WorkflowInstance
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from tests.support.one_run import OneRun
 from tests.support.outside_packages import Write, journey_of
 from workflows.journeys.win_back import win_back
 from workflows.run import JourneyRun
 from workflows.source.journey_loading import load
-from workflows.temporal_internals import RemoveFromCache, WorkflowActivation, object_of, runner
+from workflows.temporal_internals import RemoveFromCache, WorkflowActivation, object_of, runner, runner_for
 
 
 @pytest.fixture
@@ -82,3 +85,19 @@ async def test_a_run_that_leaves_the_cache_is_gone_without_a_collection(thread: 
         assert [run() for run in runs] == [None, None, None]
     finally:
         gc.enable()
+
+
+async def test_a_run_that_has_left_and_is_told_so_again_has_left(thread: ThreadPoolExecutor) -> None:
+    """As the SDK does when leaving took more than two seconds, for as long as the answer is an error."""
+    [instance] = await played(win_back, 1, thread)
+    for _ in range(2):
+        leaves = WorkflowActivation(run_id="run")
+        leaves.jobs.add(remove_from_cache=RemoveFromCache(message="full"))
+        assert thread.submit(instance.activate, leaves).result().HasField("successful")
+
+
+@pytest.mark.parametrize("made", [runner(), runner_for(pydantic_data_converter)], ids=["asked", "left in peace"])
+def test_a_worker_for_debugging_can_loosen_the_restrictions(made: SandboxedWorkflowRunner) -> None:
+    loosened = made.restrictions.with_passthrough_modules("_pydevd_bundle")
+    other = replace(made, restrictions=loosened)
+    assert (type(other), other.restrictions) == (type(made), loosened)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import cache, partial
 from itertools import count
-from typing import NamedTuple
+from types import SimpleNamespace
+from typing import ClassVar, NamedTuple
 
 SEEN = []
 BY_NAME = {'a': (1, 2)}
@@ -47,7 +48,8 @@ first = partial(helper, 1)
 
 def loaded(package: Write, lines: str, head: str = "") -> str:
     """The name of a journey's module that was found to be in order."""
-    name = package(one=journey_of(f"{lines}\nawait player.sleep(days(1))", head=HEAD + head))
+    notes = "NOTES = []\n\n\ndef note(what):\n    NOTES.append(what)\n"
+    name = package(one=journey_of(f"{lines}\nawait player.sleep(days(1))", head=HEAD + head), notes=notes)
     assert load([name]).journeys.keys() == {"hello"}
     return f"{name}.one"
 
@@ -86,6 +88,9 @@ def test_a_module_whose_functions_only_look_at_what_it_holds_stays(package: Writ
         "setattr(Held, 'one', 2)",
         "vars()",
         "sorted([3], key=lambda one: SEEN.append(one))",
+        "from PACKAGE.notes import NOTES\nNOTES.append(1)",
+        "import PACKAGE.notes as notes\nnotes.note(1)",
+        "SEEN.append(1)\nother = [SEEN for SEEN in (1, 2)]",
     ],
 )
 def test_a_module_that_a_function_may_change_does_not_stay(package: Write, lines: str) -> None:
@@ -109,6 +114,18 @@ def test_a_module_that_a_function_may_change_does_not_stay(package: Write, lines
         "bound = partial(helper, [1])",
         "@cache\ndef table():\n    return {}",
         "HELD = Held([1])",
+        "class Shared:\n    _seen = []",
+        "class Held2(Form):\n    seen: ClassVar[list[int]] = []",
+        "class Many(Enum):\n    ONE = [1]",
+        "remember = SEEN.append",
+        "STATE = SimpleNamespace(count=0)",
+        (
+            "def counter():\n    kept = 0\n\n    def more():\n        nonlocal kept\n"
+            "        kept += 1\n        return kept\n\n"
+            "    return more\n\n\nnumber = counter()"
+        ),
+        "class Loud:\n    total = 0\n\n    @classmethod\n    def note(cls):\n        cls.total += 1",
+        "class Odd:\n    total = 0\n\n    def note(self):\n        type(self).total += 1",
     ],
 )
 def test_a_module_that_holds_what_may_change_out_of_sight_does_not_stay(package: Write, head: str) -> None:
@@ -123,6 +140,36 @@ def test_nor_does_one_that_takes_something_from_a_module_that_does_not(package: 
     load([name])
     assert not stays(f"{name}.one")
     assert stays(f"{name}.one") is stays(f"{name}.between") is stays(f"{name}.notes")
+
+
+def test_a_class_that_says_super_is_read_to_the_end(package: Write) -> None:
+    """A method that says so keeps its class, which keeps the method."""
+    head = (
+        "class Base:\n    def words(self):\n        return ()\n\n\n"
+        "class Child(Base):\n    def words(self):\n        return (*super().words(), 1)"
+    )
+    assert stays(loaded(package, "assert Child().words() == (1,)", head))
+
+
+@pytest.mark.parametrize(
+    ("taken", "used"),
+    [
+        ("HOOKS", "HOOKS['note'](1)"),
+        ("noted", "noted()"),
+        ("remember", "remember(1)"),
+    ],
+)
+def test_nor_does_one_that_is_handed_what_a_module_beside_it_keeps(package: Write, taken: str, used: str) -> None:
+    beside = (
+        "from functools import partial\n\nNOTES = []\n\n\ndef note(what):\n    NOTES.append(what)\n\n\n"
+        "def make():\n    kept = []\n\n    def inner(what):\n        kept.append(what)\n\n    return inner\n\n\n"
+        "HOOKS = {'note': note}\nnoted = partial(note, 1)\nremember = NOTES.append\n"
+    )
+    made = "\nnote = make()" if taken == "make" else ""
+    journey = journey_of(f"{used}\nawait player.sleep(days(1))", head=f"from PACKAGE.beside import {taken}{made}")
+    name = package(one=journey, beside=beside)
+    load([name])
+    assert not stays(f"{name}.one")
 
 
 def test_nobody_knows_of_a_module_that_is_not_imported() -> None:

@@ -5,6 +5,7 @@ and the fingerprint of a rule.
 """
 
 import ast
+import dis
 import inspect
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -94,6 +95,13 @@ def names_in(code: CodeType) -> Iterator[str]:
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from names_in(constant)
+
+
+def rebinds(code: CodeType) -> bool:
+    """Whether it gives another value to a name of the function around it, which outlives the call."""
+    rebound = {step.argval for step in dis.get_instructions(code) if step.opname in {"STORE_DEREF", "DELETE_DEREF"}}
+    inner = [one for one in code.co_consts if isinstance(one, CodeType)]
+    return bool(rebound & {*code.co_freevars}) or any(rebinds(one) for one in inner)
 
 
 def values_read(function: FunctionType) -> dict[str, Any]:
