@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from tests.support.gate import DAY, FREE, NOON, message, reason
-from workflows import ExclusionSet, deposit_match, free_spins
+from tests.support.gate import DAY, FREE, HOUSE, NOON, SPINS, block, message, reason
+from workflows import ExclusionSet, deposit_match, free_spins, points
 from workflows.events import DepositApproved, SessionEnded, SessionLogin, parse_event
 from workflows.gate.bonus_fit import BonusFit
 from workflows.gate.channel_plan import ChannelPlan
 from workflows.gate.channel_rates import ChannelRates, HouseRate, chances
 from workflows.gate.comparison import is_held_out
-from workflows.gate.decide import may_send
-from workflows.gate.decision import Allowed, Refusal
+from workflows.gate.decide import may_grant, may_send, may_show, may_target
+from workflows.gate.decision import Allowed, Refusal, Wait
 from workflows.gate.exclusion_lengths import outside_lengths
 from workflows.gate.facts import GrantFacts, facts_of, had_bonus, holdout_place
 from workflows.gate.policy import Policy, strictest
@@ -217,3 +217,55 @@ def test_what_a_shop_sells_is_looked_at_as_what_it_gives() -> None:
     assert GrantFacts.of_item(ticket, "betting") == GrantFacts(
         kind="raffle_ticket", journey_product="betting", earned=True
     )
+
+
+class TestWhatADecisionIsMadeOf:
+    @pytest.mark.parametrize("policy", [HOUSE, Policy(per_day=7)])
+    def test_what_is_allowed_bears_the_policy_it_was_allowed_under(self, policy: Policy) -> None:
+        assert may_send(FREE, message(), policy, NOON).policy == policy.version
+        assert may_grant(FREE, SPINS, policy, NOON).policy == policy.version
+
+    def test_news_reaches_who_was_excluded_once_that_is_over_by_the_policy(self) -> None:
+        over, news = block("self_exclusion", NOON - DAY), message(kind="service")
+        assert isinstance(may_send(over, news, HOUSE, NOON), Allowed)
+        assert reason(may_send(over, news, Policy(exclusions_lapse=False), NOON)) is Reason.SELF_EXCLUDED
+
+    def test_news_that_lies_in_an_inbox_is_shown_during_a_time_out_and_offers_are_not(self) -> None:
+        paused = block("time_out", NOON + DAY)
+        assert may_show(paused, message("in_app", kind="service"), HOUSE, NOON)
+        assert not may_show(paused, message("in_app"), HOUSE, NOON)
+        assert may_show(FREE, message("in_app"), HOUSE, NOON)
+
+    def test_ads_are_for_who_agreed_to_them_for_the_product_and_is_not_protected(self) -> None:
+        agreed = replace(FREE, consents={**(FREE.consents or {}), "ads": True, "ads/betting": False})
+        assert may_target(agreed, "casino", HOUSE, NOON)
+        assert not may_target(agreed, "betting", HOUSE, NOON)
+        assert not may_target(replace(agreed, status="self_excluded"), "casino", HOUSE, NOON)
+        assert not may_target(FREE, "casino", HOUSE, NOON)
+        assert not may_target(None, "casino", HOUSE, NOON)
+
+    def test_who_goes_behind_others_was_asked_whether_they_leave_room(self) -> None:
+        allowed = may_send(replace(FREE, ahead=1), message(), Policy(per_day=2), NOON)
+        assert isinstance(allowed, Allowed)
+        assert "outranked" in allowed.rules
+
+    def test_what_is_earned_is_withheld_from_nobody(self) -> None:
+        control = replace(FREE, arm="control")
+        assert isinstance(may_grant(control, replace(SPINS, earned=True), HOUSE, NOON), Allowed)
+        assert reason(may_grant(control, SPINS, HOUSE, NOON)) is Reason.WITHHELD_CONTROL
+
+    def test_a_naive_moment_is_refused_with_the_reason(self) -> None:
+        with pytest.raises(ValueError, match=r"^The gate needs an aware now: a naive one would be") as no:
+            may_grant(FREE, SPINS, HOUSE, NOON.replace(tzinfo=None))
+        assert str(no.value).endswith("read in the machine's own zone.")
+
+    def test_what_is_never_too_late_goes_its_delay_after_the_morning(self) -> None:
+        night, morning = NOON.replace(hour=23), NOON.replace(hour=8) + DAY
+        waits = may_send(FREE, message(delay=timedelta(minutes=7)), HOUSE, night)
+        assert isinstance(waits, Wait)
+        assert waits.until == morning + timedelta(minutes=7)
+
+
+def test_a_reward_that_says_nothing_of_wagering_has_none() -> None:
+    given = GrantFacts.of(points(5))
+    assert (given.wager_x, given.wager_basis, given.match_pct, given.wager_factor) == (0, "bonus", 100, 0)

@@ -1,5 +1,7 @@
 """Which channel and which hour a message takes: from the player's own history, with a chance for the rest."""
 
+import hashlib
+import math
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -11,12 +13,24 @@ from hypothesis import strategies as st
 
 from stage.flow.diagram import picture
 from tests.support.examples import examples
-from tests.support.gate import DAY, FREE, HOUSE, NOON
+from tests.support.gate import DAY, FREE, HOUSE, NOON, TICK
 from workflows import DepositApproved, Player, best_channel, best_hour, days, hours, journey, on
+from workflows.channels import Channel
 from workflows.errors import DesignError
 from workflows.gate.channel_rates import ChannelRates, HouseRate
-from workflows.gate.facts import GateFacts
-from workflows.gate.send_choice import BY_DAY, CHANNEL_FLOOR, HOUR_FLOOR, Heard, SeenByChoice, choose, draw
+from workflows.gate.facts import Contact, GateFacts
+from workflows.gate.policy import Policy
+from workflows.gate.send_choice import (
+    BY_DAY,
+    CHANNEL_FLOOR,
+    HOUR_FLOOR,
+    Heard,
+    SeenByChoice,
+    choose,
+    draw,
+    is_profiled,
+    own_chances,
+)
 from workflows.player_state.exclusion_blocks import Exclusion
 from workflows.send_choices import BestChannel, Choose
 from workflows.source.flow_graph import StepNode
@@ -201,6 +215,105 @@ def test_a_draw_falls_as_often_as_it_says() -> None:
 def test_what_rounding_leaves_over_is_the_likeliests() -> None:
     found = Counter(draw(f"seed{number}", {"a": 0.1, "b": 0.3, "c": 0.2}) for number in range(20_000))
     assert all(abs(found[one] / 20_000 - share) < 0.02 for one, share in (("a", 0.1), ("b", 0.7), ("c", 0.2)))
+
+
+def test_a_draw_takes_an_option_below_its_chance_and_the_next_one_at_it() -> None:
+    share = int.from_bytes(hashlib.sha256(b"seed").digest()[:8], "big") / 2**64
+    assert draw("seed", {"a": share, "b": 1 - share}) == "b"
+    assert draw("seed", {"a": math.nextafter(share, 1), "b": 1 - share}) == "a"
+
+
+@pytest.mark.parametrize("rates", [None, HOUSE_SAYS])
+def test_a_draw_rests_on_the_steps_own_key_and_says_where_it_was_drawn_to_learn(rates: ChannelRates | None) -> None:
+    for number in range(200):
+        request = asked(number, otherwise="18:00")
+        chosen = choose(request, seen(rates=rates), NOON)
+        for what, choice in (("channel", chosen.channel), ("hour", chosen.hour)):
+            assert choice is not None
+            assert choice.chosen == draw(f"{request.key}:{what}", choice.options)
+            learns = choice.chance < max(choice.options.values())
+            assert ("drawn to go on learning, for " in choice.why) is learns
+
+
+# ---- where it begins and ends --------------------------------------------------------------------
+
+
+def among(request: Choose, what: SeenByChoice, now: datetime = NOON) -> list[str]:
+    """The channels that a choice is made among."""
+    choice = choose(request, what, now).channel
+    assert choice is not None
+    return [*choice.options]
+
+
+def test_a_channel_is_open_where_the_gate_lets_this_very_message_go() -> None:
+    request, consents = asked(), AGREED.consents or {}
+    betting = request.model_copy(update={"product": "betting"})
+    no_bets = seen(replace(AGREED, consents={**consents, "email/betting": False}))
+    no_casino = seen(replace(AGREED, consents={**consents, "email/casino": False}))
+    assert among(request, no_bets) == among(betting, no_casino) == ["email", "push"]
+    assert among(betting, no_bets) == among(request, no_casino) == ["push"]
+    agreed_to_nothing = seen(replace(AGREED, consents={"profiling": True}))
+    assert among(request, replace(agreed_to_nothing, message_class="service")) == ["email", "push"]
+    tried_before = seen(replace(AGREED, contacts=(Contact(NOON - TICK, "email", request.key),)))
+    assert among(request, tried_before) == ["email", "push"]
+
+
+def test_no_channel_is_open_to_who_is_here_for_a_message_that_misses_them() -> None:
+    here = seen(replace(AGREED, activity=(NOON,)))
+    assert among(asked(), here) == ["email", "push"]
+    missed = choose(asked(), replace(here, suppress_if_active_today=True), NOON).channel
+    assert missed is not None
+    assert missed.why == "email: no channel is open, and the gate will say why."
+
+
+def test_a_channel_on_which_the_morning_is_too_late_is_not_open() -> None:
+    night, request = NOON.replace(hour=23), asked(channels=("sms", "in_app"))
+    assert among(request, seen(), night) == ["sms", "in_app"]
+    assert among(request, replace(seen(), policy=Policy(too_late_after={"marketing": hours(1)})), night) == ["in_app"]
+
+
+@pytest.mark.parametrize(
+    ("given", "profiled"),
+    [
+        ({"limits_until": (NOON,)}, True),
+        ({"limits_until": (NOON + TICK,)}, False),
+        ({"ended_exclusions": (NOON - days(90),)}, True),
+        ({"ended_exclusions": (NOON - days(90) + TICK,)}, False),
+        ({"ended_exclusions": None}, False),
+        ({"exclusions": (Exclusion("time_out", "brand", NOON - days(90)),)}, True),
+        ({"exclusions": (Exclusion("time_out", "brand", NOON - days(90) + TICK),)}, False),
+        ({"exclusions": None}, False),
+    ],
+)
+def test_a_limit_holds_until_its_instant_and_an_exclusion_is_remembered_for_ninety_days(
+    given: dict[str, Any], *, profiled: bool
+) -> None:
+    assert is_profiled(replace(AGREED, **given), HOUSE, NOON) is profiled
+
+
+@pytest.mark.parametrize(("sent", "best", "says"), [(4, "email", "too little is known"), (5, "push", "push reaches")])
+def test_five_messages_on_one_channel_are_enough_to_go_by(sent: int, best: str, says: str) -> None:
+    heard: dict[Channel, Heard] = {"email": Heard(sent)}
+    assert own_chances(["email", "push"], heard) == {"email": 0.05, "push": 0.05} | {best: 0.95}
+    choice = choose(asked(), seen(heard=heard), NOON).channel
+    assert choice is not None
+    assert says in choice.why
+
+
+@pytest.mark.parametrize(("visits", "says"), [(9, "visits by day: 9"), (10, "10 of 10 visits")])
+def test_ten_visits_are_enough_to_go_by(visits: int, says: str) -> None:
+    assert says in hour(hours={"20": visits}).hour.why
+
+
+def test_a_channel_of_which_nothing_is_known_reaches_as_one_in_ten_and_of_alike_ones_the_first_is_best() -> None:
+    assert own_chances(["email", "push"], {"email": Heard(10, followed=1)}) == {"email": 0.95, "push": 0.05}
+    assert own_chances(["email", "push"], {"push": Heard(11, followed=1)}) == {"email": 0.95, "push": 0.05}
+    assert own_chances(["email", "push"], {"push": Heard(9, followed=1)}) == {"email": 0.05, "push": 0.95}
+
+
+def test_of_hours_with_as_many_visits_the_earlier_is_best() -> None:
+    options = hour(hours={"10": 6, "20": 6}).hour.options
+    assert max(options, key=options.get) == "10:00"
 
 
 # ---- what a designer writes ----------------------------------------------------------------------
