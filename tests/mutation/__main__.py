@@ -14,6 +14,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -29,6 +30,8 @@ from tests.mutation.trial import PROFILE, Trial
 GATE: Final = "workflows.gate"
 #: Names the one mutant that a process of its own is started for, and how that ends.
 ONE: Final = "ONE_MUTANT"
+#: For such a process: the files of tests to begin with, parted by commas.
+FIRST: Final = "TESTS_FIRST"
 KILLED, SURVIVED = 81, 80
 QUIET: Final = ("-qq", "--no-header", "--no-summary", "-p", "no:cacheprovider", "-p", "no:xdist")
 # Hypothesis is imported before pytest here; its asserts are not ours.
@@ -95,11 +98,14 @@ def _passes(arguments: list[str]) -> bool:
         return False
 
 
-def from_the_start(mutant: Mutant) -> Verdict:
-    """Try a mutant in a new process, which imports everything with it. Raises RuntimeError where that fails."""
+def from_the_start(mutant: Mutant, first: Sequence[str]) -> Verdict:
+    """Try a mutant in a new process, which imports everything with it and begins with the files of tests in `first`.
+
+    Raises RuntimeError where that fails.
+    """
     run = subprocess.run(
         [sys.executable, "-m", "tests.mutation", *sys.argv[1:]],
-        env=os.environ | {ONE: mutant.name},
+        env=os.environ | {ONE: mutant.name, FIRST: ",".join(first)},
         capture_output=True,
         check=False,
         timeout=900,
@@ -119,9 +125,11 @@ def main(
     """Try the mutants of modules; exit 1 when what survives is not what is listed."""
     root = root.resolve()
     files = tests.split(",") if tests else tests_of_the_gate()
-    mutated = [mutate(module, root) for module in named(modules or (), root)]
+    first, one = os.environ.get(FIRST, "").split(","), os.environ.get(ONE, "stats")
+    files.sort(key=lambda file: first.index(file) if file in first else len(first))
+    asked = [module for module in named(modules or (), root) if one == "stats" or one.startswith(f"{module}.")]
+    mutated = [mutate(module, root) for module in asked]
     os.environ["EXAMPLES_AT_MOST"] = "15"
-    one = os.environ.get(ONE, "stats")
     set_mutant_under_test(one)
     MutantImporter(mutated).install()
     sys.path.insert(0, str(root))
@@ -133,16 +141,17 @@ def main(
     results = Results(root, [Path(file) for file in files])
     progress = Progress(mutated)
     # What no test is known to find comes first, module by module: a run that is stopped has told most by then.
-    every = sorted((one for module in mutated for one in module.mutants), key=lambda one: bool(results.killer(one)))
+    every = sorted((one for module in mutated for one in module.mutants), key=results.was_killed)
     trial = Trial([module.name for module in mutated], every, results, beside, progress.hear, progress.say)
     pytest.main([*options, *paths], plugins=[trial])
     if trial.broken:
         progress.say(trial.broken)
         raise typer.Exit(2)
-    for mutant in trial.again:
-        verdict = from_the_start(mutant)
-        results.put(mutant, verdict)
-        progress.hear(mutant, verdict)
+    with ThreadPoolExecutor(beside) as processes:
+        verdicts = processes.map(from_the_start, trial.again, trial.again.values())
+        for mutant, verdict in zip(trial.again, verdicts, strict=True):
+            results.put(mutant, verdict)
+            progress.hear(mutant, verdict)
     results.write()
     wrong = complaints(progress.survived, read(known), progress.finished)
     progress.say("\n\n".join([*wrong, progress.total()]))

@@ -4,6 +4,7 @@ import hashlib
 import json
 import tempfile
 import time
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -78,6 +79,7 @@ class Results:
         self._file, self._coverage = folder / "verdicts.jsonl", folder / f"coverage-{self._context[:16]}.json"
         self._verdicts: dict[str, Verdict] = {}
         self._killers: dict[tuple[str, ...], str] = {}
+        self._kills = defaultdict[str, Counter[str]](Counter)
         for line in self._file.read_text(encoding="utf-8").splitlines() if self._file.exists() else ():
             # A run that was killed while it wrote leaves half a line.
             if line.endswith("}"):
@@ -88,14 +90,21 @@ class Results:
         self._verdicts[digest] = verdict
         if verdict.killed:
             self._killers[key] = verdict.by
+            self._kills[key[0]][verdict.by] += 1
 
     def get(self, mutant: Mutant) -> Verdict | None:
         """What became of it, if nothing has changed since."""
         return self._verdicts.get(self._digest(mutant))
 
+    def was_killed(self, mutant: Mutant) -> bool:
+        """Whether a test killed it once, whatever has changed since."""
+        return (mutant.module, mutant.function, mutant.change) in self._killers
+
     def killer(self, mutant: Mutant) -> str:
-        """The test that killed it last, whatever has changed since: the first to try."""
-        return self._killers.get((mutant.module, mutant.function, mutant.change), "")
+        """The test to try first: that which killed it last, else the one that kills most of its module's."""
+        if last := self._killers.get((mutant.module, mutant.function, mutant.change)):
+            return last
+        return next((test for test, _ in self._kills[mutant.module].most_common(1)), "")
 
     def put(self, mutant: Mutant, verdict: Verdict) -> None:
         """Keep what became of it."""

@@ -8,7 +8,7 @@ import os
 import resource
 import selectors
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -82,6 +82,15 @@ def _each(items: Sequence[pytest.Item]) -> Iterable[tuple[pytest.Item, pytest.It
     return zip(items, [*items[1:], None], strict=True)
 
 
+def _files(module: str, coverage: Coverage) -> list[str]:
+    """The files of tests that run functions of a module, those that do it most first."""
+    files = Counter[str]()
+    for function, tests in coverage.tests.items():
+        if function.startswith(f"{module}."):
+            files.update(test.partition("::")[0] for test in tests)
+    return [file for file, _ in files.most_common()]
+
+
 @dataclass(slots=True)
 class Trial:
     """The plugin that does the work in the place of the loop of tests. `progress` hears of each mutant."""
@@ -92,8 +101,8 @@ class Trial:
     beside: int
     progress: Callable[[Mutant, Verdict], None]
     say: Callable[[str], None]
-    #: Survivors whose functions are called at import too, and must be tried from the start.
-    again: list[Mutant] = field(default_factory=list)
+    #: Survivors that must be tried from the start, for they are called at import too; and the files to begin with.
+    again: dict[Mutant, list[str]] = field(default_factory=dict)
     broken: str = ""
 
     @pytest.hookimpl(tryfirst=True)
@@ -192,7 +201,7 @@ class Trial:
             self.broken = f"{mutant.name} was not tried: its process ended before the first test (status {status})."
             return
         if status == 0 and mutant.mutated in coverage.at_import:
-            self.again.append(mutant)
+            self.again[mutant] = _files(mutant.module, coverage)
             return
         verdict = Verdict(status != 0, str(tried[-1]) if status and tried else "")
         self.results.put(mutant, verdict)
