@@ -37,6 +37,10 @@ SHAPE = [
 ]
 
 
+#: Nothing came for a minute, a task had waited too long and comes again, or the server put its own question off.
+ASK_AGAIN = {RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.NOT_FOUND, RPCStatusCode.CANCELLED}
+
+
 class Parker:
     """Answers first tasks as the worker answered the one it was shown."""
 
@@ -92,8 +96,7 @@ class Parker:
             try:
                 await self._answer()
             except RPCError as error:
-                # Nothing came for a minute, or a task had waited too long and comes again.
-                if error.status not in {RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.NOT_FOUND}:
+                if error.status not in ASK_AGAIN:
                     raise
 
     async def _answer(self) -> None:
