@@ -26,8 +26,8 @@ from workflows.verb_table import VERBS as VERB_ROWS
 
 OTHERS = [language for language in LANGUAGES if language != "en"]
 AT = datetime(2026, 1, 15, 12, tzinfo=UTC)
-#: Other tests declare types of their own in the same process.
-KINDS_OF_EVENTS = {kind.type: kind for kind in CATALOGUE.values() if kind.__module__.startswith("workflows.")}
+#: Programs and other tests declare types of their own in the same process.
+KINDS_OF_EVENTS = {kind.type: kind for kind in CATALOGUE.values() if kind.__module__.startswith("workflows.events.")}
 
 
 def said_in_code() -> set[str]:
