@@ -69,7 +69,7 @@ EFFECTS_AT_ONCE = 40
 RUNS_AT_ONCE = 20
 # Tasks asked for at a time in a provider's queue; the provider is slower than the asking.
 PROVIDER_POLLS = 2
-# Runs that wait in memory, about 165 kB each; another is fetched and replayed when something happens to it.
+# Runs that wait in memory, about 140 kB each; another is fetched and replayed when something happens to it.
 CACHED_RUNS = 6_000
 # Enrolments and sweeps over all players; more of them wait for their turn.
 LONG_WORK_AT_ONCE = 8

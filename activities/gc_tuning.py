@@ -47,9 +47,8 @@ class SettledHeap:
 
     A worker keeps thousands of waiting runs. Collecting everything, as Python does whenever a quarter has come to it,
     stood still for a second with a thousand of them and found nothing: a run that leaves is taken apart and goes by
-    itself (`workflows/temporal_internals.py`). Settled circles, such as runs with a sandbox of their own, and those
-    of all that was alive at a look, are found when the process
-    has grown.
+    itself (`workflows/temporal_internals.py`). Settled circles, such as runs with a sandbox of their own, and those of
+    all that was alive at a look, are found when the process has grown, or within the hour.
     """
 
     def __init__(self, resident: Callable[[], int | None] = resident_bytes) -> None:

@@ -172,6 +172,15 @@ def test_nor_does_one_that_is_handed_what_a_module_beside_it_keeps(package: Writ
     assert not stays(f"{name}.one")
 
 
+def test_nor_does_one_that_holds_another_module_whose_list_it_may_call_by_a_new_name(package: Write) -> None:
+    journey = journey_of(
+        "mine = notes.NOTES\nmine.append(1)\nawait player.sleep(days(1))", head="from PACKAGE import notes"
+    )
+    name = package(one=journey, notes="NOTES = []\n")
+    load([name])
+    assert not stays(f"{name}.one")
+
+
 def test_nobody_knows_of_a_module_that_is_not_imported() -> None:
     assert not stays("workflows.journeys.no_such_thing")
 

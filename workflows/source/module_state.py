@@ -34,7 +34,7 @@ from workflows.source.version_content import is_module
 ENGINE_PACKAGE: Final = "workflows."
 _VALUES: Final = (
     *(str, bytes, int, float, complex, bool, type(None), Decimal, Fraction, date, time, timedelta, tzinfo),
-    *(range, re.Pattern, ModuleType, GenericAlias, UnionType),
+    *(range, re.Pattern, GenericAlias, UnionType),
 )
 #: What changes a list, a dictionary, a set or what is made of them.
 CHANGING: Final = frozenset(
@@ -154,7 +154,14 @@ def _cannot_change(value: object) -> bool:
         return _elements_cannot_change([value.value, *(one for name, one in vars(value).items() if name[0] != "_")])
     # What is declared with the engine's words, and what typing makes of annotations.
     of = type(value).__module__
-    return isinstance(value, _VALUES) or (of.startswith(ENGINE_PACKAGE) and _is_known(of)) or of == "typing"
+    # A module beside is not: what it holds may be called by another name here, which is not followed.
+    known_module = isinstance(value, ModuleType) and _is_known(value.__name__)
+    return (
+        known_module
+        or isinstance(value, _VALUES)
+        or (of.startswith(ENGINE_PACKAGE) and _is_known(of))
+        or of == "typing"
+    )
 
 
 def _made_here_cannot_change(made: FunctionType | type) -> bool:
