@@ -71,8 +71,13 @@ async def test_a_run_says_who_enrolled_its_player_and_waits_behind_what_others_c
     assert {run["player_id"] for run in runs} == set(players)
     assert all(run["trigger"] == {"type": "enrolment", "id": made["id"], "source": "crm"} for run in runs)
     reader = await api.client("players:read")
-    story = (await reader.get(f"/v1/players/{players[0]}/timeline", params={"kind": "run"})).json()["items"]
-    assert story[0]["text"].endswith("enrolled by crm.")
+    ends = {"treated": "enrolled by crm.", "control": "in the control group, which gets no offers."}
+    of_arm = {run["arm"]: run["player_id"] for run in runs}
+    assert set(of_arm) == set(ends), "Of twenty players in halves each arm has somebody, all but once in 500,000 draws."
+    for arm, player in of_arm.items():
+        story = (await reader.get(f"/v1/players/{player}/timeline", params={"kind": "run"})).json()["items"]
+        assert "enrolled by crm" in story[0]["text"]
+        assert story[0]["text"].endswith(ends[arm])
     async with api.engine.database.reading() as connection:
         query = text("SELECT DISTINCT priority FROM deliveries WHERE brand = :brand")
         assert (await connection.execute(query, {"brand": api.brand})).scalars().all() == [BULK]
