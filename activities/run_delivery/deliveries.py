@@ -118,10 +118,19 @@ class DueDelivery(NamedTuple):
     age: float
 
 
-async def claim(
-    connection: AsyncConnection, journeys: Collection[str], most: int = CLAIM + LEAST_OTHERS
-) -> dict[str, list[DueDelivery]]:
-    """Lock runs that have deliveries due and that nobody else delivers to; each one's deliveries in their order.
+class Claimed(NamedTuple):
+    """Runs that were claimed, each with its deliveries in their order.
+
+    `all_due` says that besides these nothing was due that could be claimed. What came since is announced; what a limit
+    left behind is not, and has to be claimed again.
+    """
+
+    by_run: dict[str, list[DueDelivery]]
+    all_due: bool
+
+
+async def claim(connection: AsyncConnection, journeys: Collection[str], most: int = CLAIM + LEAST_OTHERS) -> Claimed:
+    """Lock runs that have deliveries due and that nobody else delivers to.
 
     At most `most` runs are given. Those that a stop protects come first, and fill nearly all of it while there are
     many. Of the rest brands take turns: each has its share, whatever the others have waiting. A start of none of these
@@ -129,10 +138,16 @@ async def claim(
     """
     urgent: dict[str, list[DueDelivery]] = {}
     others: dict[str, list[DueDelivery]] = {}
-    for row in await connection.execute(_CLAIM, {"journeys": [*journeys], "release": RELEASE.total_seconds()}):
-        (urgent if row.urgent else others).setdefault(row.run_id, []).append(DueDelivery(*row[:-1]))
+    stored: dict[str, int] = {}
+    rows = (await connection.execute(_CLAIM, {"journeys": [*journeys], "release": RELEASE.total_seconds()})).all()
+    for row in rows:
+        (urgent if row.urgent else others).setdefault(row.run_id, []).append(DueDelivery(*row[:7]))
+        stored[row.run_id] = row.stored
     kept = min(len(others), max(most - len(urgent), ceil(most * LEAST_OTHERS / CLAIM) if most > 1 else 0))
-    return dict([*islice(urgent.items(), most - kept), *islice(others.items(), kept)])
+    by_run = dict([*islice(urgent.items(), most - kept), *islice(others.items(), kept)])
+    # No limit has held back a run where fewer came than the tightest of them lets through.
+    all_runs = len(by_run) == len(stored) < min(CLAIM, rows[0].share) if rows else True
+    return Claimed(by_run, all_runs and all(len(due) == stored[run_id] for run_id, due in by_run.items()))
 
 
 async def remove(connection: AsyncConnection, done: Sequence[DueDelivery]) -> None:
@@ -240,10 +255,10 @@ _CLAIM = text(
         GROUP BY run_id
     )
     SELECT run_id, seq, id, kind, payload, priority, extract(epoch FROM now() - created_at)::float8 AS age,
-           turn = 0 AS urgent
+           turn = 0 AS urgent, stored, (SELECT min(share) FROM shares) AS share
     FROM claimed CROSS JOIN LATERAL (
         SELECT d.seq, d.id::text AS id, d.kind, d.payload, d.priority, d.created_at, row_number() OVER w AS place,
-               sum(octet_length(d.payload::text)) OVER w AS bytes
+               sum(octet_length(d.payload::text)) OVER w AS bytes, count(*) OVER () AS stored
         FROM deliveries d WHERE d.run_id = claimed.run_id WINDOW w AS (ORDER BY d.seq)
     ) theirs
     WHERE place = 1 OR (place <= {MOST_AT_ONCE} AND bytes <= {MOST_BYTES})

@@ -92,22 +92,28 @@ class Dispatcher:
         self.brake = DeliveryBrake()
 
     async def run_once(self) -> int:
-        """Claim runs that have deliveries due and deliver; how many runs were served.
+        """Claim runs that have deliveries due and deliver; how many runs were served."""
+        served, _ = await self._pass()
+        return served
+
+    async def _pass(self) -> tuple[int, bool]:
+        """How many runs were served, and whether nothing that was due is left for another pass.
 
         The claim's transaction is held during the calls to Temporal, which are bound to ten
         seconds: if this process dies, Postgres frees the claim at once and nothing waits for a
         lease to expire.
         """
         async with self.database.transaction() as connection:
-            by_run = await claim(connection, self.registry.journeys, self.brake.allowance)
+            by_run, all_due = await claim(connection, self.registry.journeys, self.brake.allowance)
             if not by_run:
-                return 0
+                return 0, True
             if any(self._is_unknown(row) for rows in by_run.values() for row in rows):
                 await self.processes.look(connection)
             outcomes = await self._deliver_all(by_run)
             over = {run_id: by_run[run_id] for run_id, outcome in outcomes.items() if isinstance(outcome, NotRunning)}
             outcomes |= await self._not_running(connection, over)
-            return await self._record(connection, by_run, outcomes)
+            served = await self._record(connection, by_run, outcomes)
+            return served, all_due and not any(isinstance(one, DeliveryRefused) for one in outcomes.values())
 
     async def _deliver_all(self, by_run: Mapping[str, Sequence[DueDelivery]]) -> dict[str, Outcome]:
         """Deliver to each of these runs. While the breaker is open the first asks alone whether it still is."""
@@ -168,18 +174,18 @@ class Dispatcher:
             while not stop.is_set():
                 wake.clear()
                 try:
-                    served = await self.run_once()
+                    _, is_done = await self._pass()
                 except (SQLAlchemyError, OSError) as away:
                     logger.warning("Postgres is away, dispatch tries again: %s", away)
-                    served = 0
+                    is_done = True
                     await sleep_or_stop(stop, POLL_S)
                 except Exception:
                     logger.exception("A pass of dispatch failed and is tried again.")
-                    served = 0
+                    is_done = True
                     await sleep_or_stop(stop, POLL_S)
                 if self.brake.pause:
                     await sleep_or_stop(stop, self.brake.pause)
-                elif not served:
+                elif is_done:
                     with suppress(TimeoutError):
                         async with asyncio.timeout(self.poll):
                             await wake.wait()

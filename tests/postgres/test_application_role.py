@@ -161,7 +161,7 @@ class TestWork:
         ids = await seeded(api)
         now, brand, run_id = datetime.now(UTC), api.brand, ids["run_id"]
         async with worker.database.transaction() as connection:
-            claimed = await claim(connection, frozenset(worker.registry.journeys))
+            claimed, _ = await claim(connection, frozenset(worker.registry.journeys))
             await bury(connection, run_id, [0], "Refused.")
             await postpone(connection, {run_id: 0}, {run_id: "Later."})
             await remove(connection, claimed[run_id])

@@ -14,7 +14,7 @@ from activities.database import Database
 from activities.intake.admission import AdmissionQueue
 from activities.intake.backpressure import READ_EVERY, Pressure, fair_share
 from activities.rolling_release import RELEASE
-from activities.run_delivery.deliveries import CLAIM, claim
+from activities.run_delivery.deliveries import CLAIM, MOST_AT_ONCE, claim
 from activities.settings import Settings
 from tests.support.engine import HeldTimer, connected, execute
 
@@ -44,7 +44,7 @@ async def waits(database: Database, brand: str, count: int, *, journey: str = "k
 async def claimed(database: Database) -> Counter[str]:
     """How many runs of each brand a pass takes."""
     async with database.transaction() as connection:
-        return Counter(run_id.partition("-")[0] for run_id in await claim(connection, KNOWN))
+        return Counter(run_id.partition("-")[0] for run_id in (await claim(connection, KNOWN)).by_run)
 
 
 class TestDispatch:
@@ -67,7 +67,7 @@ class TestDispatch:
         await waits(database, "acme", 1_000, age=60)
         await waits(database, "luna", 30)
         async with database.transaction() as connection:
-            taken = await claim(connection, KNOWN, 8)
+            taken, _ = await claim(connection, KNOWN, 8)
         assert Counter(run_id.partition("-")[0] for run_id in taken) == {"acme": 4, "luna": 4}
 
     @pytest.mark.parametrize(("most", "urgent"), [(8, 7), (4, 3), (1, 1)])
@@ -78,9 +78,44 @@ class TestDispatch:
         await waits(database, "luna", 30)
         await execute(database, "UPDATE deliveries SET priority = 0 WHERE brand = 'luna'")
         async with database.transaction() as connection:
-            taken = await claim(connection, KNOWN, most)
+            taken, _ = await claim(connection, KNOWN, most)
         assert Counter(run_id.partition("-")[0] for run_id in taken)["luna"] == urgent
         assert len(taken) == most
+
+    @pytest.mark.parametrize(
+        ("acme", "luna", "later", "most", "all_due"),
+        [
+            (0, 0, 0, 72, True),
+            (1, 0, 0, 72, True),
+            (CLAIM - 1, 0, 0, 72, True),
+            (CLAIM, 0, 0, 72, False),
+            (30, 30, 0, 72, False),
+            (3, 2, 5, 72, True),
+            (5, 0, 0, 4, False),
+        ],
+    )
+    async def test_a_pass_knows_whether_it_took_all_that_was_due(
+        self, database: Database, acme: int, luna: int, later: int, most: int, *, all_due: bool
+    ) -> None:
+        await waits(database, "acme", acme)
+        await waits(database, "luna", luna)
+        await waits(database, "acme", later, journey="later", age=-60)
+        async with database.transaction() as connection:
+            taken, took_all = await claim(connection, [*KNOWN, "later"], most)
+        assert took_all is all_due
+        assert took_all is False or len(taken) == acme + luna
+
+    async def test_a_run_of_which_a_signal_holds_only_part_is_not_taken_whole(self, database: Database) -> None:
+        for seqs, all_due in ((range(MOST_AT_ONCE), True), (range(MOST_AT_ONCE, MOST_AT_ONCE + 1), False)):
+            await execute(
+                database,
+                "INSERT INTO deliveries (run_id, seq, brand, kind, payload) "
+                "SELECT 'run', n, 'acme', 'event', '{}' FROM generate_series(CAST(:first AS int), :last) n",
+                first=seqs[0],
+                last=seqs[-1],
+            )
+            async with database.transaction() as connection:
+                assert (await claim(connection, KNOWN)).all_due is all_due
 
     async def test_a_start_of_an_unknown_journey_is_left_to_who_knows_it_until_nobody_can(
         self, database: Database

@@ -47,7 +47,7 @@ async def state_of(parts: Effects, player: str) -> PlayerState:
 
 async def refused_for_good(parts: Effects) -> None:
     async with parts.database.transaction() as connection:
-        for run_id, due in (await claim(connection, parts.casino.intake.rules.journeys)).items():
+        for run_id, due in (await claim(connection, parts.casino.intake.rules.journeys)).by_run.items():
             await letters.bury(connection, run_id, [row.seq for row in due], "Temporal refused it.")
             await remove(connection, due)
 

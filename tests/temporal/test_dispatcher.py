@@ -16,7 +16,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RetryConfig
 
 from activities.database import Database
-from activities.run_delivery.deliveries import MOST_AT_ONCE
+from activities.run_delivery.deliveries import CLAIM, MOST_AT_ONCE
 from activities.run_delivery.dispatcher import Dispatcher
 from activities.settings import TASK_QUEUE
 from activities.tables import dead_letters, deliveries, runs
@@ -172,6 +172,40 @@ class TestDelivering:
         stop.set()
         await task
         assert [seq for signal in await heard(temporal, await told_to(database, player)) for seq in signal] == [1, 2, 3]
+
+    async def test_what_a_pass_leaves_behind_is_delivered_without_another_word(
+        self, casino: Casino, database: Database, temporal: Client
+    ) -> None:
+        one, *others = (casino.player(f"p{number}") for number in range(CLAIM + 2))
+        await casino.happens(one, DepositApproved, *[SessionLogin] * (MOST_AT_ONCE + 1))
+        for player in others:
+            await casino.happens(player, PlayerRegistered)
+        stop = asyncio.Event()
+        # It is woken when it begins to listen, and by nobody after that.
+        task = asyncio.create_task(dispatching(database, temporal, poll=600).run(stop))
+        await until_delivered(database)
+        stop.set()
+        await task
+        assert sum(map(len, await heard(temporal, await told_to(database, one)))) == MOST_AT_ONCE + 1
+
+    async def test_a_pass_that_delivered_all_that_was_due_is_not_followed_by_another(
+        self, casino: Casino, database: Database, temporal: Client
+    ) -> None:
+        claims = 0
+
+        def note(_connection: Any, _cursor: Any, statement: str, *_: object) -> None:
+            nonlocal claims
+            claims += "claimed AS MATERIALIZED" in statement
+
+        stop = asyncio.Event()
+        task = asyncio.create_task(dispatching(database, temporal, poll=600).run(stop))
+        sa.event.listen(database.engine.sync_engine, "before_cursor_execute", note)
+        for number in range(10):
+            await casino.happens(casino.player(f"p{number}"), PlayerRegistered)
+            await until_delivered(database)
+        stop.set()
+        await task
+        assert 10 <= claims <= 12, "One for each, besides the first look and that of who begins to listen."
 
     async def test_a_dispatcher_that_died_frees_what_it_had_claimed(
         self, casino: Casino, dispatcher: Dispatcher, database: Database, temporal: Client
