@@ -63,7 +63,8 @@ async def database(postgres_url: str) -> AsyncIterator[Database]:
 
 @pytest.fixture
 def casino(database: Database) -> Casino:
-    return Casino.of(database, JOURNEYS)
+    """Players of the same names in every run, so that each falls into the same arm and is held out or not."""
+    return Casino(Intake(database, RuleIndex(JOURNEYS)), mark="named")
 
 
 def amounts(event: Event, random: Random) -> Row:
@@ -287,7 +288,7 @@ class TestJourneys:
         self, database: Database, casino: Casino
     ) -> None:
         held_out = PolicyBook(own=(policy("ours", since=date(2020, 1, 1), brand=BRAND, holdout=50),))
-        policed = Casino(Intake(database, RuleIndex(JOURNEYS).under(held_out)), casino.clock)
+        policed = Casino(Intake(database, RuleIndex(JOURNEYS).under(held_out)), casino.clock, casino.mark)
         players = [policed.player(f"p{n}") for n in range(40)]
         for player in players:
             await policed.happens(player, DepositFailed)

@@ -238,11 +238,11 @@ class TestStockAndBudgets:
 class TestPrizes:
     async def win(self, parts: Effects, player: str, kind: str) -> Row:
         """Spin until something of this kind comes out."""
-        for number in range(100):
+        for number in range(parts.casino.intake.rules.loyalty.wheels["lucky_bag"].plays):
             spun = await spin(parts, player, f"k-{number}", "lucky_bag")
             if spun["prize"] and spun["prize"]["kind"] == kind:
                 return spun
-        raise AssertionError(f"no {kind} in a hundred spins")
+        raise AssertionError(f"no {kind} in all plays of a day, which by chance is so once in 10**14")
 
     async def grant_of(self, parts: Effects, spun: Row) -> Row:
         (row,) = await rows(parts.database, grants, step=spun["spin_id"])

@@ -2,6 +2,9 @@
 
 import hashlib
 import sys
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import count
 from pathlib import Path
 from textwrap import indent
 from typing import Any
@@ -249,3 +252,16 @@ def write(folder: Path, source: str) -> str:
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
     return name
+
+
+#: How often a package was played here, for its players' names.
+PLAYED: defaultdict[str, Iterator[int]] = defaultdict(count)
+
+
+def players_of(package: str, drawn: Sequence[History]) -> dict[str, History]:
+    """The players of one example, whom no other has, and who have the same names where the SEED is the same.
+
+    Which arm each is in, and how long each waits for a moment that comes for many, hangs on the name.
+    """
+    tried = next(PLAYED[package])
+    return {f"{package[-6:]}-{tried}-{number}": history for number, history in enumerate(drawn)}

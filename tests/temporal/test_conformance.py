@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from hypothesis import HealthCheck, Phase, assume, given, seed, settings
 from hypothesis import strategies as st
@@ -35,7 +34,7 @@ from tests.support.conformance import (
 from tests.support.examples import THOROUGH, examples
 from tests.support.outside_packages import Write
 from tests.support.random_journeys import MOVES as MOVES_DRAWN
-from tests.support.random_journeys import edited_journeys, histories, journeys, moved_by, write
+from tests.support.random_journeys import edited_journeys, histories, journeys, moved_by, players_of, write
 from tests.support.releases import release, release_twice, reloaded
 from tests.support.servers import LocalBonusEngine, LocalCatchAll
 from tests.support.stage_servers import skipping
@@ -438,7 +437,7 @@ async def test_journeys_nobody_wrote_leave_the_same_trace_in_both_theatres(
         "SHIPPED_JOURNEYS": ",".join(BY_EVENTS),
         **catch_all.environment,
     }
-    players = {f"{package[-6:]}-{uuid4().hex[:4]}-{number}": history for number, history in enumerate(drawn)}
+    players = players_of(package, drawn)
     began = beginning(datetime.now(UTC))
     stage = on_the_stage(load((*shipped_packages(BY_EVENTS), package)), players, began, days(30))
     assume(not on_edge(stage))
@@ -478,7 +477,7 @@ async def test_moved_to_edits_nobody_made_they_leave_the_same_trace_in_both_thea
         "SHIPPED_JOURNEYS": "none",
         **catch_all.environment,
     }
-    players = {f"{package[-6:]}-{uuid4().hex[:4]}-{number}": history for number, history in enumerate(drawn)}
+    players = players_of(package, drawn)
     first = min(players)
     players[first] = moved_by(players[first], moves)
     began = beginning(datetime.now(UTC))
