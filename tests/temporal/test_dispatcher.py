@@ -176,10 +176,9 @@ class TestDelivering:
     async def test_what_a_pass_leaves_behind_is_delivered_without_another_word(
         self, casino: Casino, database: Database, temporal: Client
     ) -> None:
-        one, *others = (casino.player(f"p{number}") for number in range(CLAIM + 2))
+        one, *others = (casino.player(f"p{number}") for number in range(3 * CLAIM))
         await casino.happens(one, DepositApproved, *[SessionLogin] * (MOST_AT_ONCE + 1))
-        for player in others:
-            await casino.happens(player, PlayerRegistered)
+        await casino.intake.ingest(BRAND, [(player, casino.event(PlayerRegistered)) for player in others], NOON)
         stop = asyncio.Event()
         # It is woken when it begins to listen, and by nobody after that.
         task = asyncio.create_task(dispatching(database, temporal, poll=600).run(stop))
