@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from sqlalchemy import ColumnElement, RowMapping, func, or_, select, update
+from sqlalchemy import ColumnElement, RowMapping, ScalarSelect, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.actors import Actor
+from activities.console_sessions import Session, hash_of
 from activities.roles import EXECUTIVE, ROLES, scopes_of, skills_of
-from activities.tables import people, person_grants
+from activities.tables import people, person_grants, sessions
 from workflows.field_types import BRAND
 from workflows.task_rights import GIVEN
 
@@ -103,6 +104,11 @@ async def find_person(connection: AsyncConnection, brand: str, who: str) -> Pers
     found = select(people).where(*_called(brand, who))
     row = (await connection.execute(found)).mappings().one_or_none()
     return None if row is None else _person(row)
+
+
+def id_of_person(brand: str, who: str) -> ScalarSelect[str]:
+    """The id of the person of a brand with this id or address, for a statement that asks for more; NULL without one."""
+    return select(people.c.id).where(*_called(brand, who)).scalar_subquery()
 
 
 async def list_people(connection: AsyncConnection, brand: str, after: str = "", limit: int = 50) -> list[Person]:
@@ -235,21 +241,35 @@ async def person_with_grants(
 ) -> tuple[Person, Sequence[PersonGrant]] | None:
     """The person of a brand with this id or address, and what they have there at `now`; None where the brand has none.
 
-    In one statement: every page and every call of a person begins with it.
+    In one statement: every call of a person begins with it.
     """
-    given = {name: person_grants.c[name].label(f"given_{name}") for name in PersonGrant.__slots__}
-    theirs = (person_grants.c.person_id == people.c.id) & (person_grants.c.brand == brand) & _OPEN & _lasting(now)
-    found = select(people, *given.values()).outerjoin(person_grants, theirs).where(*_called(brand, who))
+    found = select(people, *_GIVEN).outerjoin(person_grants, _theirs(brand, now)).where(*_called(brand, who))
     asked = await connection.execute(found.order_by(person_grants.c.kind, person_grants.c.name))
     rows = asked.mappings().all()
+    return (_person(rows[0]), _given(rows)) if rows else None
+
+
+async def signed_in(
+    connection: AsyncConnection, brand: str, secret: str, now: datetime
+) -> tuple[Session, tuple[Person, Sequence[PersonGrant]] | None] | None:
+    """The session behind a secret, and its person with what they have in a brand at `now`, if they work there.
+
+    In one statement: every page begins with it. A session that is over is answered too; None where there never was one.
+    """
+    working = (people.c.id == sessions.c.person_id) & people.c.brands.contains([brand])
+    found = (
+        select(people, *_SESSION, *_GIVEN)
+        .select_from(sessions)
+        .outerjoin(people, working)
+        .outerjoin(person_grants, _theirs(brand, now))
+        .where(sessions.c.id_hash == hash_of(secret))
+        .order_by(person_grants.c.kind, person_grants.c.name)
+    )
+    rows = (await connection.execute(found)).mappings().all()
     if not rows:
         return None
-    grants = [
-        PersonGrant(**{name: row[label.name] for name, label in given.items()})
-        for row in rows
-        if row[given["person_id"].name] is not None
-    ]
-    return _person(rows[0]), grants
+    session = Session(*(rows[0][column.name] for column in _SESSION))
+    return session, None if rows[0]["id"] is None else (_person(rows[0]), _given(rows))
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,6 +361,25 @@ def _check(person: Person, kind: GrantKind, name: str, by: Actor, now: datetime,
 
 
 _OPEN: Final = person_grants.c.revoked_at.is_(None)
+
+
+#: Columns of what is read beside a person, by names that no column of a person has.
+_GIVEN: Final = tuple(person_grants.c[name].label(f"given_{name}") for name in PersonGrant.__slots__)
+_SESSION: Final = tuple(sessions.c[name].label(f"session_{name}") for name in Session.__dataclass_fields__)
+
+
+def _theirs(brand: str, now: datetime) -> ColumnElement[bool]:
+    return (person_grants.c.person_id == people.c.id) & (person_grants.c.brand == brand) & _OPEN & _lasting(now)
+
+
+def _given(rows: Sequence[RowMapping]) -> list[PersonGrant]:
+    """What a person has, from rows of which there is one without anything where they have nothing."""
+    fields = {name: column.name for name, column in zip(PersonGrant.__slots__, _GIVEN, strict=True)}
+    return [
+        PersonGrant(**{name: row[label] for name, label in fields.items()})
+        for row in rows
+        if row["given_person_id"] is not None
+    ]
 
 
 def _called(brand: str, who: str) -> tuple[ColumnElement[bool], ...]:

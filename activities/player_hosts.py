@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, select, update
+from sqlalchemy import ScalarSelect, Select, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -61,7 +61,7 @@ async def hosts_of(connection: AsyncConnection, brand: str, player_id: str, limi
     return [PlayerHost(*row) for row in await connection.execute(found)]
 
 
-def hosted_by(brand: str, person_id: str) -> Select[Any]:
+def hosted_by(brand: str, person_id: str | ScalarSelect[str]) -> Select[Any]:
     """The ids of the players whom somebody looks after now, for a condition."""
     return select(player_hosts.c.player_id).where(
         player_hosts.c.brand == brand, player_hosts.c.person_id == person_id, player_hosts.c.until.is_(None)

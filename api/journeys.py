@@ -118,7 +118,7 @@ async def list_journeys(engine: EngineOf, key: Reading) -> JourneyList:
     counted = await _counts(engine, key.brand, None)
     return JourneyList(
         items=[
-            _view(engine, journey, counted.get(name, {}))
+            _view(engine, journey, _arms(counted.get(name, {})))
             for name, journey in engine.registry.journeys.items()
             if journey.is_for(key.brand) or name in counted
         ]
@@ -128,12 +128,17 @@ async def list_journeys(engine: EngineOf, key: Reading) -> JourneyList:
 @router.get("/{name}", responses={**COMMON, **documented(404)})
 async def get_journey(name: str, engine: EngineOf, key: Reading) -> JourneyView:
     """One deployed journey."""
+    counted = await _counts(engine, key.brand, name) if name in engine.registry.journeys else {}
+    return journey_with(name, engine, key, _arms(counted.get(name, {})))
+
+
+def journey_with(name: str, engine: ApiEngine, key: Key, arms: Mapping[str, ArmCounts]) -> JourneyView:
+    """What `get_journey` answers, of numbers read before; raises `Problem` 404 where it is not the brand's."""
     journey = engine.registry.journeys.get(name)
-    counted = {} if journey is None else await _counts(engine, key.brand, name)
-    if journey is None or not (journey.is_for(key.brand) or counted):
+    if journey is None or not (journey.is_for(key.brand) or arms):
         known = {n: one for n, one in engine.registry.journeys.items() if one.is_for(key.brand)}
         raise undeclared("journey", name, known)
-    return _view(engine, journey, counted.get(name, {}))
+    return _view(engine, journey, arms)
 
 
 async def _counts(engine: ApiEngine, brand: str, name: str | None) -> dict[str, dict[str, ArmNumbers]]:
@@ -150,13 +155,17 @@ async def _counts(engine: ApiEngine, brand: str, name: str | None) -> dict[str, 
     }
 
 
-def _view(engine: ApiEngine, journey: Journey, counted: Mapping[str, ArmNumbers]) -> JourneyView:
-    arms = {"treated": ArmCounts(), "control": ArmCounts()} | {
+def _arms(counted: Mapping[str, ArmNumbers]) -> dict[str, ArmCounts]:
+    return {
         arm: ArmCounts(
             entered=numbers.entered, active=numbers.active, reached_goal=numbers.goals, outcomes=dict(numbers.exits)
         )
         for arm, numbers in counted.items()
     }
+
+
+def _view(engine: ApiEngine, journey: Journey, counted: Mapping[str, ArmCounts]) -> JourneyView:
+    arms = {"treated": ArmCounts(), "control": ArmCounts()} | dict(counted)
     entry, goal = journey.entry, journey.goal
     return JourneyView(
         name=journey.name,

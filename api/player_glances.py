@@ -1,11 +1,11 @@
 """Players as a list of something else shows them: a name, a tier, a clock, and whether they are protected."""
 
-from collections.abc import Collection
+from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 from pydantic import BaseModel, Field
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ColumnElement, Row, Select
 
 from activities.tables import players
 from workflows.json_object import JsonObject
@@ -31,16 +31,19 @@ class PlayerGlance(BaseModel):
         return cls(id=player_id, name=name, protected=state.protected(now), **facts)
 
 
-async def glances(
-    connection: AsyncConnection, brand: str, player_ids: Collection[str], now: datetime
-) -> dict[str, PlayerGlance]:
-    """A glance at each of these players of a brand, by id; one that is not there is left out."""
-    if not player_ids:
-        return {}
-    chosen = select(players.c.id, players.c.profile, players.c.state).where(
-        players.c.brand == brand, players.c.id.in_(set(player_ids))
-    )
+def with_glances(listed: Select[Any], brand: ColumnElement[str], player_id: ColumnElement[str]) -> Select[Any]:
+    """A list of something about players with what glances at them need, in the same statement.
+
+    `glances_in` reads them out of its rows, which have the player's id as `player_id`.
+    """
+    columns = (players.c.profile.label("seen_profile"), players.c.state.label("seen_state"))
+    return listed.add_columns(*columns).outerjoin(players, (players.c.brand == brand) & (players.c.id == player_id))
+
+
+def glances_in(rows: Iterable[Row[Any]], brand: str, now: datetime) -> dict[str, PlayerGlance]:
+    """A glance at each player of rows that were read `with_glances`, by id; one that is not there is left out."""
+    seen = {row.player_id: row for row in rows if row.seen_state is not None}
     return {
-        row.id: PlayerGlance.of(row.id, row.profile, PlayerState.from_json(brand, row.id, row.state), now)
-        for row in await connection.execute(chosen)
+        one: PlayerGlance.of(one, row.seen_profile, PlayerState.from_json(brand, one, row.seen_state), now)
+        for one, row in seen.items()
     }

@@ -7,13 +7,13 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, select, union_all
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.actors import Actor
 from activities.engine import Engine
-from activities.people import find_person
+from activities.people import id_of_person
 from activities.player_hosts import hosted_by
 from activities.player_lookups import birthdays_between, born_on, found_by, silent_since
 from activities.tables import memberships, player_notes, players, tasks
@@ -101,7 +101,7 @@ async def players_for(engine: Engine, actor: Actor, query: PlayerQuery) -> Page[
         chosen = chosen.where(players.c.id > after[0])
     now = engine.clock()
     async with engine.database.reading() as connection:
-        chosen = _narrowed(await _chosen(connection, chosen, brand, query), query, now)
+        chosen = _narrowed(_chosen(chosen, brand, query), query, now)
         result = await connection.execute(chosen.order_by(players.c.id).limit(query.size + 1))
         page, token = query.page(brand, [PlayerRow(*row) for row in result], lambda row: (row.id,))
         states = [row.player_state() for row in page]
@@ -111,11 +111,10 @@ async def players_for(engine: Engine, actor: Actor, query: PlayerQuery) -> Page[
     return Page(items=[_listed(row, state, query, glances, now) for row, state in kept], next_page_token=token)
 
 
-async def _chosen(connection: AsyncConnection, chosen: Select[Any], brand: str, query: PlayerQuery) -> Select[Any]:
+def _chosen(chosen: Select[Any], brand: str, query: PlayerQuery) -> Select[Any]:
     """Those of a host, a segment and a name, whichever are asked for."""
     if query.host is not None:
-        person = await find_person(connection, brand, query.host)
-        chosen = chosen.where(players.c.id.in_(hosted_by(brand, person.id if person else "")))
+        chosen = chosen.where(players.c.id.in_(hosted_by(brand, id_of_person(brand, query.host))))
     if query.segment is not None:
         inside = (memberships.c.brand == brand, memberships.c.segment == query.segment, memberships.c.left_at.is_(None))
         chosen = chosen.where(players.c.id.in_(select(memberships.c.player_id).where(*inside)))
@@ -200,10 +199,10 @@ async def _glances(
         .ext(distinct_on(tasks.c.player_id))
         .order_by(tasks.c.player_id, in_other_hands, tasks.c.due_at, tasks.c.id)
     )
+    contacts = union_all(noted.group_by(player_notes.c.player_id), answered.group_by(tasks.c.player_id))
     spoken: dict[str, datetime] = {}
-    for contacts, column in ((noted, player_notes.c.player_id), (answered, tasks.c.player_id)):
-        for player_id, at in await connection.execute(contacts.group_by(column)):
-            spoken[player_id] = max(at, spoken.get(player_id, at))
+    for player_id, at in await connection.execute(contacts):
+        spoken[player_id] = max(at, spoken.get(player_id, at))
     found = {one: PortfolioGlance(last_contact=spoken.get(one)) for one in ids}
     for player_id, task_id, due_at in await connection.execute(waiting):
         found[player_id].next_task_due, found[player_id].next_task_id = due_at, task_id

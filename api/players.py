@@ -259,6 +259,11 @@ COLUMNS = [players.c[name] for name in PlayerRow._fields]
 @router.get("/{player_id}", responses={**COMMON, **documented(404)})
 async def get_player(player_id: str, engine: EngineOf, key: Reading) -> PlayerView:
     """Everything known of a player: profile, facts, statistics, segments, consents, exclusions, runs under way."""
+    return await read_player(player_id, engine, key)
+
+
+async def read_player(player_id: str, engine: ApiEngine, key: Key, *, with_runs: bool = True) -> PlayerView:
+    """What `get_player` answers. Without runs, for a page that shows none, it is one statement less."""
     async with engine.database.reading() as connection:
         row = await _read_player(connection, key.brand, player_id)
         if row is None:
@@ -268,7 +273,7 @@ async def get_player(player_id: str, engine: EngineOf, key: Reading) -> PlayerVi
             .where(runs.c.brand == key.brand, runs.c.player_id == player_id, runs.c.state == "active")
             .order_by(runs.c.entered_at.desc(), runs.c.id.desc())
         )
-        running = (await connection.execute(under_way)).all()
+        running = (await connection.execute(under_way)).all() if with_runs else []
     state, now = row.player_state(), engine.clock()
     return PlayerView(
         **dict(summary_of(row, state, now)),

@@ -16,7 +16,7 @@ from activities.tasks import find
 from api.dependencies import EngineOf
 from api.pagination import Filter, Page, PageQuery, where_given
 from api.permissions import Key, needs
-from api.player_glances import PlayerGlance, glances
+from api.player_glances import PlayerGlance, glances_in, with_glances
 from api.problems import COMMON, documented, missing
 from workflows.json_object import JsonObject
 
@@ -158,10 +158,10 @@ async def list_tasks(
     """The tasks of the key's brand, what is open or claimed if not told otherwise, the most urgent first."""
     async with engine.database.reading() as connection:
         now = engine.clock()
-        rows = (await connection.execute(_listed(key.brand, query, now))).all()
-        kept, token = query.page(key.brand, rows, lambda row: _sort_keys(row, query))
         shown_too = query.show_player and key.may(("players:read",))
-        known = await glances(connection, key.brand, {row.player_id for row in kept} if shown_too else (), now)
+        rows = (await connection.execute(_listed(key.brand, query, now, shown_too=shown_too))).all()
+    kept, token = query.page(key.brand, rows, lambda row: _sort_keys(row, query))
+    known = glances_in(kept, key.brand, now) if shown_too else {}
     items = [TaskSummary.model_validate(row) for row in kept]
     for item in items:
         item.player = known.get(item.player_id)
@@ -216,7 +216,7 @@ def etag(version: int) -> str:
     return f'"{version}"'
 
 
-def _listed(brand: str, query: TaskQuery, now: datetime) -> Select[Any]:
+def _listed(brand: str, query: TaskQuery, now: datetime, *, shown_too: bool) -> Select[Any]:
     chosen = where_given(
         select(tasks.c.id).where(tasks.c.brand == brand, in_states(*query.state)),
         (tasks.c.skill, query.skill),
@@ -244,7 +244,8 @@ def _listed(brand: str, query: TaskQuery, now: datetime) -> Select[Any]:
     # Only of those on the page is the whole row read, and of that what a list shows.
     page = chosen.order_by(*order).limit(query.size + 1).subquery()
     columns = [column for column in tasks.c if column.name in TaskSummary.model_fields]
-    return select(*columns).join(page, page.c.id == tasks.c.id).order_by(*order)
+    listed = select(*columns).join(page, page.c.id == tasks.c.id).order_by(*order)
+    return with_glances(listed, tasks.c.brand, tasks.c.player_id) if shown_too else listed
 
 
 def _sort_keys(row: Row[Any], query: TaskQuery) -> tuple[Any, ...]:

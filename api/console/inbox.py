@@ -35,7 +35,7 @@ from api.console.visitor import SignInNeeded, Visitor, VisitorOf, moment_of, own
 from api.dependencies import ApiEngine, EngineOf
 from api.pagination import Page
 from api.player_glances import PlayerGlance
-from api.players import PlayerView, get_player
+from api.players import PlayerView, read_player
 from api.problems import Problem
 from api.task_counts import TaskCountQuery, TaskCounts
 from api.tasks import TaskQuery, TaskSummary, TaskView
@@ -357,7 +357,7 @@ async def _player_of(engine: ApiEngine, visitor: Visitor, player_id: str) -> Pla
     if not visitor.may("players:read"):
         return None
     try:
-        return await get_player(player_id, engine, visitor.key)
+        return await read_player(player_id, engine, visitor.key, with_runs=False)
     except Problem:
         return None
 

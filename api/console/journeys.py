@@ -37,17 +37,17 @@ async def listed(request: Request, engine: EngineOf, visitor: VisitorOf) -> Resp
 async def journey(name: str, request: Request, engine: EngineOf, visitor: VisitorOf) -> Response:
     """A journey: its picture with counts, its arms, its controls, its versions."""
     visitor.needs(*READERS)
-    shown = await journeys.get_journey(name, engine, visitor.key)
+    query = journey_figures.FiguresQuery.model_validate({})
+    figures = await journey_figures.read_figures(name, engine, visitor.key, query, with_splits=False)
+    shown = journeys.journey_with(name, engine, visitor.key, counts_of(figures))
     controls = await journey_controls.get_controls(name, engine, visitor.key)
-    figures = await journey_figures.get_journey_figures(
-        name, engine, visitor.key, journey_figures.FiguresQuery.model_validate({})
-    )
     preview = await stops.preview_stop(name, engine, visitor.key) if visitor.may("journeys:manage") else None
     return render(
         request,
         visitor,
         "journey.html",
         journey=shown,
+        declared=engine.registry.journeys[name],
         controls=controls,
         counted=steps_of(figures),
         figures=figures,
@@ -56,6 +56,16 @@ async def journey(name: str, request: Request, engine: EngineOf, visitor: Visito
         preview=preview,
         once=secrets.token_urlsafe(12),
     )
+
+
+def counts_of(figures: journey_figures.JourneyFigures) -> dict[str, journeys.ArmCounts]:
+    """What became of the players of each arm: the numbers of the figures, asked for once."""
+    return {
+        one.arm: journeys.ArmCounts(
+            entered=one.entered, active=one.active or 0, reached_goal=one.goals, outcomes=one.exits
+        )
+        for one in figures.arms
+    }
 
 
 def steps_of(figures: journey_figures.JourneyFigures) -> step_counts.StepCounts:

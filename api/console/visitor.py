@@ -16,8 +16,8 @@ from fastapi import Depends, Request
 
 from activities.actors import Actor
 from activities.audit.trail import current_act, unrecorded
-from activities.console_sessions import IDLE, IDLE_OF_POWERFUL, NOTED_EVERY, Session, find_session, note_use
-from activities.people import Person, actor_from, person_with_grants
+from activities.console_sessions import IDLE, IDLE_OF_POWERFUL, NOTED_EVERY, Session, note_use
+from activities.people import Person, actor_from, signed_in
 from api.dependencies import ApiEngine, EngineOf
 from api.permissions import Key
 from api.problems import Problem
@@ -101,12 +101,12 @@ async def visitor_of(brand: str, request: Request, engine: EngineOf) -> Visitor:
     secret = request.cookies.get(SESSION_COOKIE, "")
     now = engine.clock()
     async with engine.database.reading() as connection:
-        session = await find_session(connection, secret) if secret else None
-        if session is None or not session.holds(now):
-            raise SignInNeeded(session)
-        found = await person_with_grants(connection, brand, session.person_id, now)
-        if found is None or not found[0].active:
-            raise Problem("not-found", "There is no such page, or it is not yours to see.")
+        known = await signed_in(connection, brand, secret, now) if secret else None
+    session, found = known or (None, None)
+    if session is None or not session.holds(now):
+        raise SignInNeeded(session)
+    if found is None or not found[0].active:
+        raise Problem("not-found", "There is no such page, or it is not yours to see.")
     person, grants = found
     actor = actor_from(person, brand, grants)
     if not session.holds(now, IDLE_OF_POWERFUL if actor.may(*POWERFUL) else IDLE):
@@ -116,7 +116,9 @@ async def visitor_of(brand: str, request: Request, engine: EngineOf) -> Visitor:
         await _note(engine, session, now)
     if (act := current_act()) is not None:
         act.actor = actor
-    return Visitor(person, actor, session, csrf_of(secret), now, form)
+    visitor = Visitor(person, actor, session, csrf_of(secret), now, form)
+    request.state.visitor = visitor
+    return visitor
 
 
 VisitorOf = Annotated[Visitor, Depends(visitor_of)]
