@@ -17,7 +17,7 @@ from workflows.effects import Give, Send, SendResult
 from workflows.gate.policies import HOUSE
 
 NEWS = "content-news"
-NIGHT = NOON.replace(hour=21)  # 23:00 in Kyiv
+NIGHT = NOON.replace(hour=21)  # 23:00 where players live
 
 
 @pytest.fixture(scope="module")

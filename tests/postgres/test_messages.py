@@ -36,7 +36,7 @@ from workflows.json_object import JsonObject
 from workflows.player_facts import PlayerFacts
 
 NEWS, WORD = "content-news", "deposit-help-email"
-NIGHT = NOON.replace(hour=21)  # 23:00 in Kyiv
+NIGHT = NOON.replace(hour=21)  # 23:00 where players live
 
 
 HOST: JsonObject = {"host_name": "Sarah Ames", "host_contact": "sarah@casino.example"}
@@ -198,7 +198,7 @@ class TestGate:
     async def test_in_quiet_hours_nothing_is_written_for_a_channel_that_must_wait(self, sending: Sending) -> None:
         sending.parts.casino.clock.now = NIGHT
         result = await sending.send(NEWS, "email")
-        assert result.wait_until == NOON + timedelta(hours=20)  # 8:00 in Kyiv
+        assert result.wait_until == NOON + timedelta(hours=20)  # 8:00 where players live
         assert await sending.rows() == {}
         sending.parts.casino.clock.now = result.wait_until
         assert (await sending.send(NEWS, "email")).sent == ["email"]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from activities.tables import messages, steps
-from tests.support.engine import BRAND, NOON, Effects, effects, execute, rows
+from tests.support.engine import BRAND, NOON, ZONE, Effects, effects, execute, rows
 from workflows import PlayerRegistered, SessionLogin
 from workflows.effects import Send
 from workflows.events import ConsentChanged, MessageStatus
@@ -34,7 +34,7 @@ async def reachable(parts: Effects, *, profiling: bool = True) -> str:
     await casino.happens(
         player,
         PlayerRegistered,
-        timezone="Europe/Kyiv",
+        timezone=ZONE,
         email="p@synthetic.example",
         opted_in=("email", "push"),
         opted_in_for=("casino",),
@@ -111,7 +111,7 @@ async def test_the_hour_is_that_of_the_visits(parts: Effects) -> None:
         await parts.casino.happens(player, SessionLogin, occurred_at=at)
     hour = (await chosen(parts, player, channels=[])).hour
     assert hour is not None
-    # It is noon in Kyiv.
+    # It is noon where the player lives.
     assert max(hour.options, key=lambda one: hour.options[one]) == "11:00"
 
 

@@ -179,7 +179,7 @@ class TestStockAndBudgets:
     async def test_case_27_the_day_of_a_wheel_is_the_wheels_own_and_not_the_players(
         self, parts: Effects, player: str
     ) -> None:
-        # It is noon in Kyiv; thirteen hours later it is a new day there, and not yet where the wheel is.
+        # It is noon where the player lives; thirteen hours later it is a new day there, and not yet where the wheel is.
         for key in ("k-1", "k-2"):
             assert (await spin(parts, player, key))["status"] == "done"
         parts.casino.clock.later(timedelta(hours=13))

@@ -112,7 +112,7 @@ History = Sequence[Act]
 
 
 def registers(after: timedelta = timedelta(0), *, mode: Any = "live", **facts: Any) -> Happening:
-    """A player in Kyiv, reachable and opted in everywhere unless `facts` says otherwise."""
+    """A player in Johannesburg, reachable and opted in everywhere unless `facts` says otherwise."""
     return Happening(after, [(PlayerRegistered, {**REACHABLE, "email": "p@synthetic.example", **facts})], mode)
 
 
@@ -194,7 +194,7 @@ def _compare(where: str, here: Any, there: Any, patience: float, found: list[str
 
 
 def beginning(now: datetime) -> datetime:
-    """Ten in the morning of the next Wednesday but one in Kyiv."""
+    """Ten in the morning of the next Wednesday but one where players live."""
     wednesday = now.date() + timedelta(days=(2 - now.weekday()) % 7 + 7)
     return datetime.combine(wednesday, time(8), UTC)
 

@@ -17,6 +17,7 @@ from temporalio.testing import WorkflowEnvironment
 from activities.engine import WorkerEngine, worker_engine
 from activities.settings import settings_from
 from activities.tables import deliveries, grants, messages, runs, steps, tasks
+from tests.support.engine import ZONE
 from tests.support.workers import all_workers
 from workflows import Event, PlayerRegistered
 from workflows.forms import travelling
@@ -27,7 +28,7 @@ REACHABLE = {
     "first_name": "Olena",
     "phone": "+380441234567",
     "language": "uk",
-    "timezone": "Europe/Kyiv",
+    "timezone": ZONE,
     "country": "UA",
     "currency": "EUR",
     "opted_in": ["email", "sms", "push", "in_app"],

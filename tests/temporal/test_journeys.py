@@ -144,7 +144,7 @@ class TestProtection:
     @pytest.mark.recorded
     async def test_a_guide_waits_for_the_morning(self, play: Opens) -> None:
         stage = await play("asleep")
-        await stage.advance(hours(12))  # ten in the evening in Kyiv
+        await stage.advance(hours(12))  # ten in the evening of the player
         await stage.registers()
         await stage.advance(days(1) + hours(2))
         guide_waits = "send:guide#1: waiting"
