@@ -21,13 +21,13 @@ from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 import orjson
 
 from content.toml_files import read_toml
 from workflows.errors import JourneysError
 from workflows.events import CATALOGUE, Event
+from workflows.local_time import known_zone
 from workflows.minor_units import is_currency, minor_of, minor_of_text
 
 CloudEvent = dict[str, Any]
@@ -328,10 +328,10 @@ def _declared(name: str) -> type[Event] | None:
 
 
 def _zone(name: str | None) -> tzinfo:
-    try:
-        return ZoneInfo(name) if name else UTC
-    except (OSError, ValueError, LookupError):
-        raise MappingError(f"{name!r} is not a time zone; use an IANA name such as Europe/Kyiv.") from None
+    found = known_zone(name) if name else UTC
+    if found is None:
+        raise MappingError(f"{name!r:.100} is not a time zone; use an IANA name such as Europe/Kyiv.")
+    return found
 
 
 def _read(file: Path) -> tuple[dict[str, Column], dict[str, Any]]:

@@ -8,7 +8,6 @@ Money is integer minor units, `BasisPoints` is 1/100 of a percent, `Seconds` is 
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Annotated, Final, Literal
-from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
@@ -22,6 +21,7 @@ from pydantic import (
 )
 
 from workflows.countries import in_iso, is_country
+from workflows.local_time import LONGEST_ZONE, known_zone
 from workflows.minor_units import is_currency
 
 __all__ = [
@@ -110,11 +110,9 @@ def _seconds(duration: timedelta) -> int:
 
 @lru_cache(maxsize=2_048)
 def _zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (OSError, ValueError, LookupError):
+    if known_zone(name) is None:
         # A refused name is cached by nobody: lru_cache keeps results, not exceptions.
-        raise ValueError("must be an IANA time zone such as Europe/Kyiv") from None
+        raise ValueError("must be an IANA time zone such as Europe/Kyiv")
     return name
 
 
@@ -131,7 +129,7 @@ Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$"), AfterValidato
 Jurisdiction = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$"), AfterValidator(_country)]
 Language = Annotated[str, StringConstraints(max_length=35, pattern=r"^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*$")]
 Timezone = Annotated[
-    str, StringConstraints(max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9_+/-]*$"), AfterValidator(_zone)
+    str, StringConstraints(max_length=LONGEST_ZONE, pattern=r"^[A-Za-z][A-Za-z0-9_+/-]*$"), AfterValidator(_zone)
 ]
 #: For an integer with bounds of its own, behind them: `Annotated[int, Field(ge=1, le=5), Whole]`.
 Whole: Final = BeforeValidator(_number)

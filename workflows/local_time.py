@@ -7,7 +7,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from workflows.errors import DesignError
 
@@ -48,6 +48,9 @@ def seconds(count: float) -> timedelta:
     return timedelta(seconds=count)
 
 
+#: No zone has a longer name.
+LONGEST_ZONE: Final = 64
+
 #: The most that a moment which comes for many at once is put off, unless a journey says otherwise.
 JITTER: Final = timedelta(minutes=15)
 
@@ -58,15 +61,26 @@ def jitter(seed: str, most: timedelta) -> timedelta:
     return timedelta(seconds=int(share * most.total_seconds()))
 
 
+def known_zone(name: str | None) -> ZoneInfo | None:
+    """The IANA zone called `name`; None where the name is missing or no zone's.
+
+    A longer name than any zone has is not looked up: `ZoneInfo` imports a package for each of its parts, and a few
+    hundred of them are a RecursionError.
+    """
+    if not name or len(name) > LONGEST_ZONE:
+        return None
+    try:
+        return ZoneInfo(name)
+    except (OSError, ValueError, LookupError):
+        return None
+
+
 def zone(name: str | None) -> ZoneInfo:
     """The IANA zone called `name`, and UTC where the name is missing or unknown.
 
     Only for choosing a pleasant hour. The gate does not use it: there an unknown zone means no.
     """
-    try:
-        return ZoneInfo(name or "UTC")
-    except (OSError, ValueError, ZoneInfoNotFoundError):
-        return ZoneInfo("UTC")
+    return known_zone(name) or ZoneInfo("UTC")
 
 
 def next_local(

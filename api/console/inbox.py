@@ -10,7 +10,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Final, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
@@ -40,6 +39,7 @@ from api.problems import Problem
 from api.task_counts import TaskCountQuery, TaskCounts
 from api.tasks import TaskQuery, TaskSummary, TaskView
 from content.scripts import TaskScript, script_for
+from workflows.local_time import known_zone
 
 
 class TaskRoute(ConsoleRoute):
@@ -374,8 +374,7 @@ def _glance(player: PlayerView) -> PlayerGlance:
 
 def _later(now: datetime, glance: PlayerGlance | None) -> datetime:
     """Ten in the morning of the player's next day, or the same time tomorrow where nobody knows their clock."""
-    try:
-        zone = ZoneInfo((glance and glance.timezone) or "")
-    except (ZoneInfoNotFoundError, ValueError):
+    zone = known_zone(glance.timezone if glance else None)
+    if zone is None:
         return now + LATER
     return (now.astimezone(zone) + LATER).replace(hour=10, minute=0, second=0, microsecond=0)

@@ -8,7 +8,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote, urlencode
-from zoneinfo import ZoneInfo
 
 from babel.core import negotiate_locale
 from babel.dates import format_datetime
@@ -29,6 +28,7 @@ from api.console.speech import Speech
 from api.console.visitor import Visitor
 from api.problems import Problem
 from content.readable_names import words
+from workflows.local_time import known_zone
 
 HERE: Final = Path(__file__).parent
 STATIC: Final = HERE / "static"
@@ -196,10 +196,8 @@ def _time(context: Context, at: datetime | None, length: str = "short") -> Marku
 @pass_context
 def _clock(context: Context, zone: str | None) -> str:
     """What the clock says where the player is; nothing where nobody told."""
-    try:
-        return f"{context['now'].astimezone(ZoneInfo(zone or '')):%H:%M}"
-    except (KeyError, ValueError, OSError):
-        return ""
+    known = known_zone(zone)
+    return "" if known is None else f"{context['now'].astimezone(known):%H:%M}"
 
 
 @pass_context

@@ -293,6 +293,7 @@ PARSERS: Final = [
             b"\x00subject=p\ntime=t\ntype=k\x00\x00p-1,0001-01-01T00:00:00+14:00,session.login",
             b"[map]\n" + b".".join([b"a"] * 1_500) + b' = "x"\x00',
             b"x = " + b"[" * 3_000 + b"\x00",
+            b"\x00subject=p\ntime=t\x00" + b"a/" * 400 + b"\x00p-1,1767225600",
         ],
     ),
     FuzzedParser(

@@ -23,8 +23,8 @@ from workflows.gate.quiet_hours import nights_on, quiet_until
 from workflows.gate.reasons import Reason
 from workflows.gate.register_check import on_a_register
 from workflows.gate.reward_rules import LOYALTY_KINDS, forbidden_reward
-from workflows.gate.seen import count_contacts, seen_of_message, seen_of_player, seen_of_reward, zone_of
-from workflows.local_time import DAY
+from workflows.gate.seen import count_contacts, seen_of_message, seen_of_player, seen_of_reward
+from workflows.local_time import DAY, known_zone
 from workflows.player_state.account_status import CLOSED, DECEASED
 from workflows.player_state.exclusion_blocks import TIME_OUT, Exclusion
 from workflows.player_state.harm_watch import stronger
@@ -315,7 +315,7 @@ def _at_night(
     if not nights:
         return None
     asked.append("quiet-hours")
-    zone = zone_of(facts.timezone)
+    zone = known_zone(facts.timezone)
     until = None if zone is None else quiet_until(zone, nights, now)
     if zone is None:
         return Refusal(Reason.UNKNOWN_TIMEZONE, "quiet-hours", "The player's time zone is not known.")

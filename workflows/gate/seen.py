@@ -1,13 +1,12 @@
 """What a decision keeps of the facts it was made on: enough to make it again, as JSON."""
 
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
 from pydantic import JsonValue
 
 from workflows.channels import channel_name
 from workflows.gate.facts import GateFacts, GrantFacts, MessageFacts
-from workflows.local_time import DAY, WEEK
+from workflows.local_time import DAY, WEEK, known_zone
 
 Seen = dict[str, JsonValue]
 
@@ -16,7 +15,7 @@ def seen_of_player(facts: GateFacts | None, now: datetime) -> Seen:
     """The player's facts, small enough to keep with every decision."""
     if facts is None:
         return {"at": now.isoformat(), "known": False}
-    zone = zone_of(facts.timezone)
+    zone = known_zone(facts.timezone)
     blocks: list[JsonValue] | None = None
     if facts.exclusions is not None:
         blocks = [[b.kind, b.scope, _moment(b.until)] for b in facts.exclusions]
@@ -113,14 +112,6 @@ def count_contacts(facts: GateFacts, message: MessageFacts, channel: str, now: d
         "contacts_7d": len({c.step for c in others}),
         "channel_7d": len({c.step for c in others if channel_name(c.channel) == channel}),
     }
-
-
-def zone_of(name: str | None) -> ZoneInfo | None:
-    """The zone of that name, None where there is none."""
-    try:
-        return ZoneInfo(name) if name else None
-    except (OSError, ValueError, LookupError):
-        return None
 
 
 def _moment(at: datetime | None) -> str | None:

@@ -1,7 +1,8 @@
 """What declarations of loyalty have in common: a name that keys are made of, and a zone in which days begin."""
 
 from typing import Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from workflows.local_time import known_zone
 
 #: Keys such as `wheel:<name>:<day>` are read from the colons on: a name has none.
 NAME_NEEDED: Final = "needs a name of letters, digits and underscores."
@@ -9,11 +10,7 @@ NAME_NEEDED: Final = "needs a name of letters, digits and underscores."
 
 def is_zone(timezone: str) -> bool:
     """Whether this is the name of a zone; `local_time.zone` would take any other for UTC without a word."""
-    try:
-        ZoneInfo(timezone)
-    except (OSError, ValueError, ZoneInfoNotFoundError):
-        return False
-    return True
+    return known_zone(timezone) is not None
 
 
 def zone_needed(timezone: str) -> str:
