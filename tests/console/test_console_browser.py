@@ -348,6 +348,8 @@ PAGES = {
     "tournament": "/tournaments/{instance}",
     "figures": "/figures",
     "stuck": "/stuck",
+    "experiments": "/experiments",
+    "experiment": "/experiments/{experiment}",
 }
 
 
@@ -360,6 +362,13 @@ CUT_OFF = """() => {
 #: Tables of rows that do not fit.
 SIDEWAYS = """() => [...document.querySelectorAll('.scroll:has(> .stack)')]
     .filter(one => one.scrollWidth > one.clientWidth + 1).map(one => one.ariaLabel)"""
+
+#: Whether the entry of the menu that one is at can be seen whole.
+HERE_IN_THE_MENU = """() => {
+    const seen = document.querySelector('.bar nav').getBoundingClientRect();
+    const here = document.querySelector('.bar nav [aria-current]').getBoundingClientRect();
+    return here.left >= seen.left - 1 && here.right <= seen.right + 1;
+}"""
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -381,6 +390,19 @@ async def test_a_page_is_for_everybody_by_day_and_night_and_on_a_phone(
     assert await at.faults() == []
     await picture(at.page, f"{name}-phone")
     assert at.complaints == []
+    await at.page.context.close()
+
+
+@pytest.mark.parametrize("name", ["stuck", "audit", "people", "portfolio", "player-protection", "experiments"])
+async def test_longer_words_of_another_language_fit_on_a_phone(console: Console, browser: Browser, name: str) -> None:
+    ids = {name: quote(value, safe="") for name, value in (await seeded(console.api)).items()}
+    at = await window(browser, await console.desk(*ROLES, locale="uk"), width=390)
+    await at.open(f"/console/{console.api.brand}{PAGES[name].format_map(ids)}")
+    assert await at.page.evaluate(SIDEWAYS) == []
+    assert await at.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    shown = await at.page.evaluate(HERE_IN_THE_MENU)
+    assert shown, "The menu does not show where one is."
+    await picture(at.page, f"{name}-uk-phone")
     await at.page.context.close()
 
 
