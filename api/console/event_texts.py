@@ -211,6 +211,7 @@ FIELDS: Final[Mapping[str, str]] = MappingProxyType(
         "amount_minor": "amount",
         "stake_minor": "stake",
         "win_minor": "win",
+        "payout_minor": "payout",
         "net_loss": "net loss",
         "game_id": "game",
         "category": "kind of game",

@@ -80,6 +80,25 @@ SENTENCES: Final = {
         "each arm needs %(least)s players who did and %(least)s who did not; "
         "control are %(did)s who did and %(rest)s who did not"
     ),
+    # Of experiments, and of money in them.
+    r"(?P<n>\d+) players, and (?P<least>\d+) are needed": "%(n)s players, and %(least)s are needed",
+    r"each arm needs (?P<least>\d+) players who reached the goal and as many who did not before it is compared": (
+        "each arm needs %(least)s players who reached the goal and as many who did not before it is compared"
+    ),
+    **{
+        same: same
+        for same in (
+            "the first look at the goal is still to come",
+            "an experiment without a plan has no moment at which money is judged",
+            "the arms did not get the players they were to have",
+            "money is judged once, when all planned players have been counted",
+            "no bonus has cost anything yet",
+            "fewer than two players in an arm",
+            "nobody has what it is divided by",
+            "what it is divided by is not shown to be above zero",
+            "the effect it is divided by is not shown to differ from zero",
+        )
+    },
     # How a target stands, and what is wanted.
     r"nothing was taken yet": "nothing was taken yet",
     r"the newest figure reaches it": "the newest figure reaches it",

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from api.console.event_texts import CODES, TYPES, VERBS
+from api.console.event_texts import CODES, REWARDS, TYPES, VERBS
 from api.console.speech import Speech
 from api.timeline import EntryRow
 from api.timeline_text import DELIVERIES, GRANTS, MESSAGES, STAGES, STEPS, TASKS
@@ -15,6 +15,8 @@ _AMOUNTS: Final = {
     "stake_minor": "stake %(money)s",
     "win_minor": "win %(money)s",
 }
+#: Verbs that are about a kind of reward.
+_OF_REWARDS: Final = frozenset({"grant", "revoke", "award"})
 #: Verbs whose steps come to names that a designer chose.
 _NAMING: Final = frozenset({"split", "arm"})
 
@@ -28,7 +30,7 @@ def step_text(step: str, speech: Speech) -> str:
     """A step of a run, `event:DepositApproved#1`, by what it does and what it is about."""
     verb, _, about = step.partition("#")[0].partition(":")
     what = speech.translated(VERBS[verb]) if verb in VERBS else speech.name(verb).lower()
-    named = [speech.quoted(_named(part, speech)) for part in about.split("|") if part]
+    named = [speech.quoted(_named(verb, part, speech)) for part in about.split("|") if part]
     return f"{what} {', '.join(named)}".strip()
 
 
@@ -43,7 +45,9 @@ def outcome_text(step: str, outcome: str, speech: Speech) -> str:
     return speech.translated(STEPS[outcome]) if outcome in STEPS else speech.reason(outcome)
 
 
-def _named(name: str, speech: Speech) -> str:
+def _named(verb: str, name: str, speech: Speech) -> str:
+    if verb in _OF_REWARDS and name in REWARDS:
+        return speech.reward(name)
     return speech.event(name) if name in TYPES else words(name)
 
 

@@ -1,5 +1,6 @@
 """What a rule measures of a player, and how much it is, in the language of the page."""
 
+from datetime import timedelta
 from typing import Final, NamedTuple
 
 from api.console.event_texts import FIELDS
@@ -44,9 +45,18 @@ def measure_text(key: str, speech: Speech) -> str:
     counted = speech.say(with_it, of=_of(parts.of, speech)) if parts.of else speech.translated(without)
     said = speech.say("%(event)s: %(counted)s", event=speech.event(parts.event), counted=counted)
     if parts.seconds:
-        time = speech.days(parts.seconds // _DAY) if parts.seconds >= _DAY else _hours(parts.seconds, speech)
-        return f"{said}, {speech.say('in the last %(time)s', time=time)}"
+        return f"{said}, {speech.say('in the last %(time)s', time=speech.time(timedelta(seconds=parts.seconds)))}"
     return f"{said}, {speech.translated(PERIODS[parts.grain])}" if parts.grain in PERIODS else said
+
+
+def is_money(key: str) -> bool:
+    """Whether what a measure counts is an amount, in minor units."""
+    parts = _parts(key)
+    return (
+        parts is not None
+        and parts.how not in {"distinct", *PATTERNS}
+        and (parts.of.endswith("_minor") or parts.of in _MONEY)
+    )
 
 
 def measured_text(key: str, value: int, *, is_known: bool, currency: str | None, speech: Speech) -> str:
@@ -58,7 +68,7 @@ def measured_text(key: str, value: int, *, is_known: bool, currency: str | None,
         return speech.translated("not known yet")
     if parts is not None and parts.how == "gap":
         return speech.days(round(value / _DAY))
-    if parts is not None and parts.how != "distinct" and (parts.of.endswith("_minor") or parts.of in _MONEY):
+    if is_money(key):
         return speech.money(value, currency)
     return speech.number(value)
 
@@ -73,7 +83,3 @@ def _parts(key: str) -> _Key | None:
 
 def _of(name: str, speech: Speech) -> str:
     return speech.translated(FIELDS[name]) if name in FIELDS else speech.quoted(words(name.removesuffix("_minor")))
-
-
-def _hours(seconds: int, speech: Speech) -> str:
-    return speech.say("%(n)s h", n=max(1, seconds // 3_600))

@@ -21,9 +21,25 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
+from api.console.code_texts import (
+    ACTIONS,
+    ACTORS,
+    IDS,
+    SOURCES,
+    TROUBLES,
+    detail_name,
+    detail_text,
+    known,
+    moment_in,
+    nowhere_text,
+    term_text,
+)
+from api.console.experiment_sentences import found_text
 from api.console.figure_sentences import in_language
 from api.console.happenings import happening, outcome_text, step_text
 from api.console.measure_texts import measure_text, measured_text
+from api.console.problem_texts import problem_text
+from api.console.rule_texts import entry_text, goal_text, triggers_text
 from api.console.speech import Speech
 from api.console.visitor import Visitor
 from api.problems import Problem
@@ -73,12 +89,15 @@ def if_changed(request: Request, answer: HTMLResponse, *, mark: str = "") -> Res
 def plain_page(request: Request, what: str, *, status: int = 200, **given: object) -> HTMLResponse:
     """A page for anybody: it says one thing and shows nothing of ours."""
     defaults: dict[str, object] = {"detail": "", "name": "", "title": "", "what": what, "plain": True}
-    return _answer(request, "plain.html", language_of(request, None), defaults | given, status)
+    language = language_of(request, getattr(request.state, "visitor", None))
+    return _answer(request, "plain.html", language, defaults | given, status)
 
 
 def problem_page(request: Request, problem: Problem) -> HTMLResponse:
     """A problem, as a page."""
-    answer = plain_page(request, "problem", status=problem.status_code, title=problem.title, detail=str(problem.detail))
+    speech = speech_of(language_of(request, getattr(request.state, "visitor", None)))
+    title, detail = speech.translated(problem.title), problem_text(str(problem.detail), speech)
+    answer = plain_page(request, "problem", status=problem.status_code, title=title, detail=detail)
     answer.headers.update(problem.headers or {})
     return answer
 
@@ -145,7 +164,20 @@ def _filters(speech: Speech) -> dict[str, Callable[..., object]]:
         "measure": partial(measure_text, speech=speech),
         "measured": partial(measured_text, speech=speech),
         "sentence": partial(in_language, translated=speech.translated),
-        "translated": speech.translated,
+        "found": partial(found_text, speech=speech),
+        "triggers": partial(triggers_text, speech=speech),
+        "entry": partial(entry_text, speech=speech),
+        "goal": partial(goal_text, speech=speech),
+        "source": partial(known, texts=SOURCES, speech=speech),
+        "trouble": partial(known, texts=TROUBLES, speech=speech),
+        "act": partial(known, texts=ACTIONS, speech=speech),
+        "actor": partial(known, texts=ACTORS, speech=speech),
+        "problem": partial(problem_text, speech=speech),
+        "nowhere": partial(nowhere_text, speech=speech),
+        "terms": partial(_terms, speech=speech),
+        "details": _details,
+        # The catalogue calls its own header by the empty text.
+        "translated": lambda text: speech.translated(text) if text else "",
     }
 
 
@@ -191,6 +223,28 @@ def _time(context: Context, at: datetime | None, length: str = "short") -> Marku
     shown = format_datetime(local, pattern, locale=language)
     whole = format_datetime(local, "d MMMM y HH:mm:ss ZZZZ", locale=language)
     return Markup('<time datetime="{}" title="{}">{}</time>').format(at.isoformat(), whole, shown)
+
+
+def _terms(reward: Mapping[str, object], speech: Speech) -> str:
+    """What a reward holds, in a line."""
+    currency = reward.get("currency")
+    code = currency if isinstance(currency, str) else None
+    return ", ".join(filter(None, (term_text(name, value, code, speech) for name, value in reward.items())))
+
+
+@pass_context
+def _details(context: Context, detail: Mapping[str, object]) -> Markup:
+    """What a step tells besides what it came to, in a line."""
+    speech = speech_of(context["language"])
+    said = []
+    for name, value in detail.items():
+        if (moment := moment_in(name, value)) is not None:
+            said.append(Markup("{}: {}").format(detail_name(name, speech), _time(context, moment)))
+        elif name in IDS and value:
+            said.append(Markup("{}: <code>{}</code>").format(detail_name(name, speech), value))
+        elif value is not None and value != [] and not isinstance(value, Mapping):
+            said.append(escape(detail_text(name, value, speech)))
+    return Markup(", ").join(said)
 
 
 @pass_context

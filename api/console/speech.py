@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Final
 
 from babel.dates import format_date
@@ -15,6 +15,8 @@ from workflows.channels import CHANNELS, channel_name
 from workflows.minor_units import minor_units, whole_units
 
 _DASH: Final = "\N{EN DASH}"
+_DAY: Final = 86_400
+_HOUR: Final = 3_600
 #: Before what the reason of an end names: the event that ended it.
 _EXIT_ON: Final = "exit_on:"
 _CHANNELS: Final = {str(name): spec for name, spec in CHANNELS.items()}
@@ -92,6 +94,15 @@ class Speech:
     def days(self, count: int) -> str:
         """So many days."""
         return self.several("%(num)s day", "%(num)s days", count) % {"num": self.number(count)}
+
+    def time(self, length: timedelta) -> str:
+        """A length of time in days where they are whole, else in hours; below an hour in minutes."""
+        seconds = round(length.total_seconds())
+        if seconds >= _DAY and seconds % _DAY == 0:
+            return self.days(seconds // _DAY)
+        if seconds >= _HOUR:
+            return self.say("%(n)s h", n=self.number(round(seconds / _HOUR, 1)))
+        return self.say("%(n)s min", n=self.number(max(1, round(seconds / 60))))
 
     def day(self, value: object) -> str:
         """A date; what is none comes back as text."""

@@ -1,6 +1,7 @@
 """The words of the console: every text a template says is there in every language, with the same holes."""
 
 import re
+from collections import Counter
 from functools import cache
 
 import pytest
@@ -38,6 +39,13 @@ def test_every_text_is_there_in_every_language(language: str) -> None:
     known = catalogue(language)
     missing = [text for text in texts() if not (found := known.get(text)) or not found.string]
     assert missing == []
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_no_text_stands_twice_in_a_catalogue(language: str) -> None:
+    # Whoever reads a catalogue takes one of two without a word.
+    named = re.findall(r'^msgid (".+")$', (HERE / "texts" / f"{language}.po").read_text(), re.MULTILINE)
+    assert [text for text, times in Counter(named).items() if times > 1] == []
 
 
 @pytest.mark.parametrize("language", OTHERS)

@@ -12,6 +12,7 @@ from activities.figures import effect_parts, figure_taking, journey_effects
 from activities.figures.figure_taking import missing_part
 from api.console.figure_sentences import SENTENCES, in_language
 from api.console.rendering import LANGUAGES, translations
+from learning import experiment_money
 from learning.differences import (
     Conversion,
     Moments,
@@ -71,7 +72,8 @@ def kept() -> list[str]:
     unknown += [mean_interval(Moments(1, 1.0, 0.0)), money_difference([1.0], [0.0], seed="any")]
     reasons += [one.reason for one in unknown if isinstance(one, NoNumber)]
     assert len(reasons) == len(unknown) + 3
-    written = [text for module in (figure_taking, journey_effects, effect_parts) for text in written_in(module)]
+    modules = (figure_taking, journey_effects, effect_parts, experiment_money)
+    written = [text for module in modules for text in written_in(module)]
     assert len(written) > 15, "They are really read."
     return [*(one.why for one in judged), *(one.target.words for one in judged), *filter(None, reasons), *written]
 

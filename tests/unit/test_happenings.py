@@ -2,12 +2,18 @@
 """What pages of the console say of events, runs, messages and measures: sentences, in every language of the console."""
 
 import ast
+import re
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args, get_origin
 
 import pytest
+from fastapi.routing import APIRoute
 
+from activities.run_problems import TROUBLES as TROUBLE_KINDS
+from api.audit_trail import IMPERSONAL, PREVIEWS
 from api.console import rendering
+from api.console.code_texts import ACTIONS, ACTORS, DETAILS, NOWHERE, SOURCES, TERMS, TROUBLES
+from api.console.console import PAGES
 from api.console.event_texts import CODES, EVENTS, FIELDS, OTHER_CONSENTS, REWARDS, TYPES, VERBS
 from api.console.figure_values import figure_value
 from api.console.happenings import happening, outcome_text, step_text
@@ -20,11 +26,13 @@ from content.figure_words import NAMES, figure_text
 from workflows import days
 from workflows.channels import CHANNELS, ConsentChannel
 from workflows.events import CATALOGUE, DepositApproved, RoundCompleted, SessionLogin
-from workflows.rewards.kinds import KINDS
+from workflows.rewards.kinds import KINDS, Reward
 from workflows.rules.measures import choices, count, day, distinct, gap, level, month, total, typical, week, week_days
 from workflows.verb_table import VERBS as VERB_ROWS
 
 OTHERS = [language for language in LANGUAGES if language != "en"]
+#: Parts of rewards that have parts of their own, which no line shows.
+NOT_TOLD = frozenset({"wager", "terms", "contribution", "kind"})
 AT = datetime(2026, 1, 15, 12, tzinfo=UTC)
 #: Programs and other tests declare types of their own in the same process.
 KINDS_OF_EVENTS = {kind.type: kind for kind in CATALOGUE.values() if kind.__module__.startswith("workflows.events.")}
@@ -36,7 +44,7 @@ def said_in_code() -> set[str]:
     for path in rendering.HERE.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             match node:
-                case ast.Call(func=ast.Attribute(attr="say" | "translated"), args=[asked, *_]):
+                case ast.Call(func=ast.Attribute(attr="say" | "translated" | "several"), args=[asked, *_]):
                     found |= {str(one.value) for one in ast.walk(asked) if isinstance(one, ast.Constant)}
     # Names of fields and the like have no space.
     return {text for text in found if " " in text}
@@ -46,6 +54,8 @@ def texts() -> set[str]:
     """Everything a table says."""
     tables = (EVENTS, REWARDS, VERBS, FIELDS, OTHER_CONSENTS, PERIODS, REASONS, STEPS, MESSAGES, DELIVERIES, GRANTS)
     found = {text for table in (*tables, STAGES, TASKS, PROTECTION) for text in table.values()}
+    found |= {text for table in (SOURCES, TROUBLES, TERMS, DETAILS, ACTIONS, ACTORS) for text in table.values()}
+    found |= {*NOWHERE}
     found |= {text for _, words in CODES.values() for text in words.values()}
     return found | {text for pair in COUNTED.values() for text in pair} | said_in_code()
 
@@ -69,6 +79,20 @@ def test_every_verb_and_every_kind_of_reward_has_a_word() -> None:
     assert set(REWARDS) == set(KINDS)
 
 
+def test_every_kind_of_trouble_and_every_part_of_a_reward_has_a_word() -> None:
+    assert TROUBLES.keys() == {*TROUBLE_KINDS}
+    fields = {
+        re.sub(r"_minor$|_x1000?$", "", name) for one in get_args(get_args(Reward)[0]) for name in one.model_fields
+    }
+    assert TERMS.keys() >= fields - {"kind"} - NOT_TOLD
+    assert DETAILS.keys() >= {"reason", "until", "task_id", "team", "by", "version"}
+
+
+def test_everything_that_people_do_in_the_console_has_a_word() -> None:
+    names = {f"console.{route.name}" for part in PAGES for route in part.router.routes if isinstance(route, APIRoute)}
+    assert names - IMPERSONAL - PREVIEWS <= ACTIONS.keys()
+
+
 def test_every_consent_has_a_name() -> None:
     named = get_args(get_args(ConsentChannel)[0])
     assert {*CHANNELS, *OTHER_CONSENTS} == {name for one in named for name in (get_args(one) or (one,))}
@@ -87,7 +111,7 @@ def test_nothing_that_pages_say_stays_in_english(language: str) -> None:
     speech = speech_of(language)
     # A hole alone is the same everywhere.
     same = {text for text in texts() if speech.translated(text) == text}
-    assert same <= {"%(money)s", "%(event)s: %(counted)s"}
+    assert same <= {"%", "%(money)s", "%(event)s: %(counted)s", "%(event)s: %(name)s"}
     assert len(texts()) > 250
 
 
