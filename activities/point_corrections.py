@@ -1,7 +1,8 @@
 """The table `point_corrections`: points that a person gives or takes, and the second person where there are many.
 
 What one person gives or takes of a player on a day alone is bounded; beyond that the wish waits until somebody else has
-said yes. The database itself refuses a decision by whoever asked.
+said yes. Both are people who are registered: who holds one key may hold two. The database itself refuses a decision by
+whoever asked.
 """
 
 import hashlib
@@ -16,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities.actors import Actor
 from activities.intake.intake import Intake
 from activities.loyalty_tables import point_corrections
+from activities.people import find_person
 from workflows.loyalty.point_currencies import PointCurrency
 
 #: Points of one player that may be given or taken within a day without a second person.
@@ -24,7 +26,7 @@ ALONE_WITHIN: Final = timedelta(days=1)
 
 CorrectionState = Literal["waiting", "applied", "refused"]
 #: Why a correction is not done.
-CorrectionRefusal = Literal["unknown", "key_reused", "decided", "own", "not_enough_points"]
+CorrectionRefusal = Literal["unknown", "key_reused", "decided", "own", "nameless", "not_enough_points"]
 
 
 class Correction(NamedTuple):
@@ -79,6 +81,8 @@ async def ask_for(
         if (earlier := await find(connection, actor.brand, correction_id)) is not None:
             return earlier if earlier.is_of(wish) else "key_reused"
         alone = await _alone(connection, actor.brand, wish, now) + abs(wish.amount) <= ALONE
+        if not alone and actor.kind == "key":
+            return "nameless"
         if alone:
             made = state.correct_points(wish.currency, wish.amount, f"correction {correction_id}", now)
             if made is None:
@@ -110,7 +114,7 @@ async def decide(
     *,
     approve: bool,
 ) -> Correction | CorrectionRefusal:
-    """Say yes or no to a wish that waits, as somebody else than whoever asked."""
+    """Say yes or no to a wish that waits, as somebody else than whoever asked; yes is for people who are registered."""
     async with intake.locked(connection, actor.brand, [correction.player_id], now) as players:
         locked = select(*COLUMNS).where(point_corrections.c.id == correction.id).with_for_update()
         found = Correction(*(await connection.execute(locked)).one())
@@ -119,6 +123,9 @@ async def decide(
             return "decided"
         if found.asked_by_id == actor.id:
             return "own"
+        # What a key asked for, before it was known by whom, nobody can be the second to.
+        if approve and (actor.kind == "key" or await find_person(connection, actor.brand, found.asked_by_id) is None):
+            return "nameless"
         if approve:
             made = state.correct_points(into, found.amount, f"correction {found.id}", now)
             if made is None:

@@ -23,7 +23,10 @@ from workflows.task_rights import NotTheirs, Signature, refusal
 
 
 async def not_theirs(connection: AsyncConnection, task: TaskRow, actor: Actor, now: datetime) -> TaskConflict | None:
-    """Why this actor may not work on the task, if they may not."""
+    """Why this actor may not work on the task, if they may not.
+
+    What counts pairs of eyes is for registered people, also where nobody is registered: who holds a key may hold two.
+    """
     # Most tasks want one pair of eyes, anybody's, and nothing is read for them.
     counted = task.not_by or task.approvals > 1
     signatures = await signatures_of(connection, task.id, task.round) if counted else ()
@@ -37,19 +40,24 @@ async def not_theirs(connection: AsyncConnection, task: TaskRow, actor: Actor, n
         key_id=actor.key_id,
         signatures=signatures,
     )
-    nameless = counted and actor.kind == "key" and (refused is None or refused.rule in {"earlier", "again"})
-    if refused is None and not nameless:
+    if counted and actor.kind == "key" and (refused is None or refused.rule in {"earlier", "again"}):
+        refused = NotTheirs("nameless", _nameless(task, actor))
+    if refused is None:
         return None
     signers = {one.signer_id for one in signatures}
     able = await who_may_work(connection, task.brand, task.team, task.skill, now)
-    if nameless and able:
-        refused = NotTheirs(
-            "nameless", f"This counts pairs of eyes, and {actor.name} is nobody registered: say who it is."
-        )
-    if refused is None:
-        return None
     may = tuple(person.email for person in able if person.id not in signers)
     return TaskConflict("not_theirs", task, refused.rule, refused.sentence, may)
+
+
+def _nameless(task: TaskRow, actor: Actor) -> str:
+    asks = (
+        f"takes the same answer from {task.approvals} people" if task.approvals > 1 else "asks for another pair of eyes"
+    )
+    return (
+        f"This {asks}, and {actor.name} is nobody who is registered: a key may be in anybody's hands. "
+        "Name a registered person in X-Actor."
+    )
 
 
 def within_rights(actor: Actor) -> ColumnElement[bool]:
@@ -69,9 +77,14 @@ async def bar_who_answered(connection: AsyncConnection, opening: OpenTask, task_
 
 
 async def signatures_of(connection: AsyncConnection, task_id: str, number: int) -> Sequence[Signature]:
-    """Who is kept from signing a task, and who has signed it in this round."""
-    found = select(task_signatures).where(task_signatures.c.task_id == task_id, task_signatures.c.round == number)
-    return [Signature(row.signer_id, row.signer, row.step, row.key_id) for row in await connection.execute(found)]
+    """Who is kept from signing a task, and who has signed it in this round.
+
+    The signature of a key that named nobody was taken once, and is no approval: nobody knows whose eyes they were.
+    """
+    row = task_signatures.c
+    counts = or_(row.step.is_not(None), row.key_id.is_(None), row.signer_id != row.key_id)
+    found = select(task_signatures).where(row.task_id == task_id, row.round == number, counts)
+    return [Signature(one.signer_id, one.signer, one.step, one.key_id) for one in await connection.execute(found)]
 
 
 async def begin_round(connection: AsyncConnection, task_id: str, number: int) -> None:

@@ -120,6 +120,9 @@ def _done(came: Correction | CorrectionRefusal) -> CorrectionView:
         raise Problem("key-reused", "This key was used for another correction; use a new one for another wish.")
     detail = {
         "own": "Who asked for it may not decide it; somebody else must.",
+        "nameless": "So many points take two people, and a key that names nobody who is registered may be in anybody's "
+        "hands. Register both with `journeys people add ADDRESS --name NAME --brand BRAND --role loyalty`, have them "
+        "named in X-Actor, and ask anew.",
         "decided": "It is decided already.",
         "not_enough_points": "The player has fewer points than are to be taken.",
     }[came]

@@ -15,6 +15,7 @@ from activities import double_reviews, grant_doubts, harm_reviews, tasks
 from activities.actors import Actor
 from activities.api_keys import NAME
 from activities.audit.trail import about
+from activities.roles import EXECUTIVE
 from activities.standalone_tasks import ENGINE_FORMS
 from activities.task_drafts import forget_draft
 from activities.task_rows import TaskConflict, TaskOutcome, TaskRequest, TaskRow, same
@@ -31,6 +32,7 @@ from workflows.field_types import Whole
 from workflows.forms import Form
 from workflows.grant_forms import GrantInDoubt
 from workflows.json_object import JsonObject
+from workflows.protection_forms import SKILL as HARM_SKILL
 from workflows.task_kinds import HOUSE_FORMS
 
 router = APIRouter(prefix="/v1/tasks/{task_id}", tags=["tasks"])
@@ -331,6 +333,14 @@ def problem_of(conflict: TaskConflict) -> Problem:
 def _not_theirs(conflict: TaskConflict) -> Problem:
     """403 with the reason, and who may instead."""
     able = ", ".join(conflict.may[:MOST_NAMED])
-    told = f"It can be answered by {able}." if able else "Nobody who may is registered; `docs/people.md` says how."
+    told = f"It can be answered by {able}." if able else how_to_register(conflict.task)
     members = {"rule": conflict.rule, "may": [*conflict.may[:MOST_NAMED]]}
     return Problem("task-not-yours", f"{conflict.sentence} {told}", members=members)
+
+
+def how_to_register(task: TaskRow) -> str:
+    """What an operator does where nobody is left who may answer a task."""
+    role = {EXECUTIVE: "executive", HARM_SKILL: "compliance"}.get(task.skill or "", "manager")
+    skill = "" if task.skill in {None, EXECUTIVE} else f" --skill {task.skill}"
+    command = f"journeys people add ADDRESS --name NAME --brand {task.brand} --role {role} --team {task.team}{skill}"
+    return f"Nobody else who may is registered: register who is to answer, with `{command}` or POST /v1/people."

@@ -2,7 +2,7 @@
 
 A task may name steps of its run whose answerers may not answer it (`not_by=`), and want the same answer from several
 people (`approvals=`). Everybody counts once, by id, whatever name they go by. A key that names nobody who is registered
-may be in anybody's hands: all such keys are one pair of eyes, and so are each of them and whoever acts through it.
+may be in anybody's hands: it answers no such task, and whoever acts through one that answered an earlier step is it.
 """
 
 from collections.abc import Collection, Sequence
@@ -31,8 +31,8 @@ class Signature:
         """Whether somebody is this pair of eyes, or may be. Whom an older record has by name is recognised by that."""
         if signer_id == self.signer_id or name.casefold() == self.signer.casefold():
             return True
-        nameless, was_nameless = signer_id == key_id, self.signer_id == self.key_id
-        return (nameless and was_nameless) or ((nameless or was_nameless) and key_id == self.key_id)
+        was_nameless = self.key_id is not None and self.signer_id == self.key_id
+        return was_nameless and key_id == self.key_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from activities.tables import deliveries, task_history, task_signatures
 from activities.task_effects import TaskEffects
 from tests.support.api_client import Api, serving
 from tests.support.api_journeys import Affordability
-from tests.support.engine import done
+from tests.support.engine import done, execute
 from workflows.effects import OpenTask
 from workflows.events import DepositFailed
 from workflows.player_facts import PlayerFacts
@@ -143,11 +143,13 @@ class TestNotBy:
         assert "ask:Affordability#1" in refused.json()["detail"]
         assert (await says(desk, signing, APPROVE, by=ivan.email)).json()["answered_by"] == ivan.email
 
-    async def test_two_invented_names_are_one_pair_of_eyes(self, api: Api, desk: httpx.AsyncClient) -> None:
+    async def test_an_invented_name_is_no_pair_of_eyes(self, api: Api, desk: httpx.AsyncClient) -> None:
         assert (await says(desk, await opened(api), APPROVE, by="mallory")).status_code == 200
         refused = await says(desk, await opened(api, **LATER), APPROVE, by="oscar")
-        assert refused.json()["rule"] == "earlier"
-        assert "as mallory" in refused.json()["detail"]
+        assert (refused.json()["rule"], "oscar is nobody who is registered" in refused.json()["detail"]) == (
+            "nameless",
+            True,
+        )
 
     async def test_the_database_refuses_the_signature_whatever_the_code_does(
         self, api: Api, desk: httpx.AsyncClient
@@ -241,17 +243,49 @@ class TestOnePersonInTwoGuises:
         assert (await says(bingo, signing, APPROVE, by=olena.email)).json()["state"] == "completed"
 
     @pytest.mark.parametrize("names", [(None, None), ("mallory", "oscar"), ("mallory", "mallory")])
-    async def test_two_keys_are_one_where_nobody_is_registered(
+    async def test_where_nobody_is_registered_a_key_is_told_whom_to_register(
         self, api: Api, desk: httpx.AsyncClient, names: tuple[str | None, str | None]
     ) -> None:
         other = await api.client("tasks:work", name="other-desk", skills=["aml"])
-        task_id = await opened(api, approvals=2)
-        assert (await says(desk, task_id, APPROVE, by=names[0])).json()["proposal"] == APPROVE
-        assert (await says(other, task_id, APPROVE, by=names[1])).json()["state"] == "open"
-        checked = await opened(api, step="ask:Affordability#2")
+        task_id, checked = await opened(api, approvals=2, skill="aml"), await opened(api, step="ask:Affordability#2")
         assert (await says(desk, checked, APPROVE, by=names[0])).status_code == 200
-        assert (await says(other, await opened(api, **LATER), APPROVE, by=names[1])).json()["rule"] == "earlier"
+        for asked, about in ((task_id, "the same answer from 2 people"), (await opened(api, **LATER), "another pair")):
+            for client, name in ((desk, names[0]), (other, names[1])):
+                refused = await says(client, asked, APPROVE, by=name)
+                problem = refused.json()
+                assert (refused.status_code, problem["rule"], problem["may"]) == (403, "nameless", [])
+                assert about in problem["detail"]
+                assert (
+                    f"journeys people add ADDRESS --name NAME --brand {api.brand} --role manager --team vip"
+                    in (problem["detail"])
+                )
+        assert " --skill aml` or POST /v1/people" in (await says(desk, task_id, APPROVE)).json()["detail"]
         assert await heard(api) == 1
+
+    async def test_with_two_registered_one_desk_s_key_is_enough_for_both(
+        self, api: Api, desk: httpx.AsyncClient
+    ) -> None:
+        task_id = await opened(api, approvals=2, skill="aml")
+        assert (await says(desk, task_id, APPROVE, by="olena")).json()["rule"] == "nameless"
+        olena = await hired(api, "olena")
+        assert (await says(desk, task_id, APPROVE, by=olena.email)).json()["proposal"] == APPROVE
+        assert (await says(desk, task_id, APPROVE, by=olena.email)).json()["state"] == "open"
+        alone = (await says(desk, task_id, APPROVE)).json()
+        assert "Nobody else who may is registered" in alone["detail"]
+        ivan = await hired(api, "ivan")
+        assert (await says(desk, task_id, APPROVE, by=ivan.email)).json()["state"] == "completed"
+
+    async def test_what_a_key_alone_signed_once_is_no_approval_and_stands_in_nobody_s_way(
+        self, api: Api, desk: httpx.AsyncClient
+    ) -> None:
+        olena, ivan = await hired(api, "olena"), await hired(api, "ivan")
+        task_id = await opened(api, approvals=2)
+        await says(desk, task_id, APPROVE, by=olena.email)
+        by_key = "UPDATE task_signatures SET signer_id = key_id, signer = 'desk' WHERE task_id = :task"
+        await execute(api.engine.database, by_key, task=task_id)
+        assert (await says(desk, task_id, APPROVE, by=ivan.email)).json()["state"] == "open"
+        assert await heard(api) == 0
+        assert (await says(desk, task_id, APPROVE, by=olena.email)).json()["state"] == "completed"
 
     async def test_who_signed_by_an_old_name_alone_is_known_by_it(self, api: Api, desk: httpx.AsyncClient) -> None:
         olena = await hired(api, "olena")
