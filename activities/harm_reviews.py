@@ -5,6 +5,7 @@ event of the player, kept and applied in the transaction that closes the task.
 """
 
 import hashlib
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Final, Protocol
 
@@ -12,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities import tasks
 from activities.intake.intake import Intake
+from activities.intake.joined_contests import staying
 from activities.intake.locked_elsewhere import AccountsNotLocked
 from activities.player_rows import accounts_of
 from activities.standalone_tasks import StandaloneTask
@@ -59,31 +61,51 @@ async def complete(
 
 
 async def contest(
-    connection: AsyncConnection, intake: Intake, request: TaskRequest, player_id: str, words: str
+    database: Transactions, intake: Intake, request: TaskRequest, player_id: str, words: str
 ) -> TaskRow | None:
     """Put before people that a player contests being restricted; None for one nobody knows, or who was erased.
 
-    One contest of a person is open at a time, whichever of their accounts it was: the words of another are a comment on
-    it. All of them are locked, so two at once are one task.
+    One contest of a person is open at a time, of the account that stays, whichever of their accounts it was: the words
+    of another are a comment on it. All of them are locked, so two at once are one task, and a merge is before or after.
     """
-    accounts = {player_id, *await accounts_of(connection, request.brand, player_id)}
-    async with intake.locked(connection, request.brand, accounts, request.now) as locked:
-        state = locked.states.get(player_id)
-        if state is None or state.is_erased:
-            return None
-        form = ContestedRestriction.__name__
-        found = [await tasks.open_of_form(connection, request.brand, one, form) for one in sorted(accounts)]
-        task = next((one for one in found if one is not None), None)
-        if task is None:
-            cause = f"{request.brand} {player_id} contest {request.now.isoformat()}"
-            task_id = hashlib.sha256(cause.encode()).hexdigest()[:24]
-            opening = StandaloneTask.asking(form, task_id, words, _snapshot(state), request.now)
-            await tasks.open_alone(connection, request.brand, opening)
-            return await tasks.find(connection, request.brand, task_id)
-        if task.reason != words:
-            about = TaskRequest(request.brand, task.id, request.actor, request.now)
-            await tasks.comment(connection, about, words)
-        return await tasks.find(connection, request.brand, task.id)
+    accounts = {player_id}
+    for attempt in range(_ATTEMPTS):
+        try:
+            async with database.patient_transaction() as connection:
+                accounts |= {*await accounts_of(connection, request.brand, player_id)}
+                async with intake.locked(connection, request.brand, accounts, request.now) as locked:
+                    return await _contest(connection, locked.states, request, player_id, words)
+        except AccountsNotLocked as needed:
+            if attempt == _ATTEMPTS - 1:
+                raise
+            accounts |= {account for _, account in needed.accounts}
+    raise AssertionError("The last attempt returns or raises.")
+
+
+async def _contest(
+    connection: AsyncConnection, states: Mapping[str, PlayerState], request: TaskRequest, player_id: str, words: str
+) -> TaskRow | None:
+    """The same with the players locked. Raises `AccountsNotLocked` for accounts that were merged meanwhile."""
+    if player_id not in states:
+        return None
+    if missing := {*states[player_id].accounts, staying(player_id, states)} - states.keys():
+        raise AccountsNotLocked({(request.brand, one): player_id for one in missing})
+    state = states[staying(player_id, states)]
+    if state.is_erased or states[player_id].is_erased:
+        return None
+    form = ContestedRestriction.__name__
+    found = [await tasks.open_of_form(connection, request.brand, one, form) for one in sorted(states)]
+    task = next((one for one in found if one is not None), None)
+    if task is None:
+        cause = f"{request.brand} {state.player_id} contest {request.now.isoformat()}"
+        task_id = hashlib.sha256(cause.encode()).hexdigest()[:24]
+        opening = StandaloneTask.asking(form, task_id, words, _snapshot(state), request.now)
+        await tasks.open_alone(connection, request.brand, opening)
+        return await tasks.find(connection, request.brand, task_id)
+    if task.reason != words:
+        about = TaskRequest(request.brand, task.id, request.actor, request.now)
+        await tasks.comment(connection, about, words)
+    return await tasks.find(connection, request.brand, task.id)
 
 
 def _judgement(task: TaskRow, answer: JsonObject, request: TaskRequest) -> HarmReviewed | AffordabilityChanged:

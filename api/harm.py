@@ -187,9 +187,8 @@ async def contest_restriction(
     One contest of a player is open at a time: what they say again is added to it, with 200.
     """
     now = engine.clock()
-    async with engine.pools.ordinary.patient_transaction() as connection:
-        request = TaskRequest(actor.brand, "", actor, now)
-        task = await harm_reviews.contest(connection, engine.intake, request, player_id, body.words)
+    request = TaskRequest(actor.brand, "", actor, now)
+    task = await harm_reviews.contest(engine.pools.ordinary, engine.intake, request, player_id, body.words)
     if task is None:
         raise missing("player")
     repeated = task.created_at != now

@@ -30,6 +30,7 @@ from activities.intake.event_store import Identity, store_events
 from activities.intake.exclusion_minimum import EarlyEnds, EndsTooEarly, SelfExclusionMinimum
 from activities.intake.failed_events import apart, concerns_one_player, keep
 from activities.intake.group_exclusions import protect_group, store_copies
+from activities.intake.joined_contests import join_contests
 from activities.intake.locked_elsewhere import (
     DEADLOCK,
     LOCK_TIMEOUT,
@@ -322,6 +323,7 @@ class Intake:
             await remember_buckets(connection, brand, players, player_id, event, now)
             self._apply(players, player_id, event, now, mode)
             protect_group(self.groups, brand, player_id, event, together, now, mode)
+        await join_contests(connection, brand, new, players.states, now)
         held = await stray_refusals.due(connection, self.digests, brand, players.profiles, now)
         gone = await device_owners.let_go(connection, brand, players)
         await self.tell_all(connection, players, [*held, *gone], now, mode=mode)

@@ -7,7 +7,9 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.player_rows import accounts_of
 from activities.tables import events, players, task_history, tasks
 from tests.support.api_client import Api, serving
 from tests.support.engine import rows
@@ -253,3 +255,107 @@ async def test_of_a_player_nobody_heard_of_nothing_is_judged(api: Api, reviewer:
     answer = await reviewer.post("/v1/players/p-mistyped/harm-review", json={"to": "none", "reason": WHY})
     assert answer.status_code == 404, answer.text
     assert await rows(api.engine.database, players, brand=api.brand) == []
+
+
+async def contests(client: httpx.AsyncClient, player: str, words: str) -> httpx.Response:
+    return await client.post(f"/v1/players/{player}/contest", json={"words": words})
+
+
+async def judges(api: Api, reviewer: httpx.AsyncClient, contest: dict[str, Any]) -> None:
+    """The contest is judged once, and that is the word on both accounts."""
+    judged = {"to": "none", "reason": WHY, "answer_to_player": "Done."}
+    done = await reviewer.post(f"/v1/tasks/{contest['id']}/complete", json={"answer": judged})
+    assert done.status_code == 200, done.text
+    assert [(await harm(reviewer, one))["strength"] for one in ("p-1", "p-2")] == ["none", "none"]
+    assert len(await rows(api.engine.database, events, brand=api.brand, type="compliance.harm_reviewed")) == 1
+
+
+async def test_contests_of_two_accounts_end_as_one_with_the_account_that_stays(
+    api: Api, desk: httpx.AsyncClient, reviewer: httpx.AsyncClient
+) -> None:
+    for player in ("p-1", "p-2"):
+        await happens(api, PlayerRegistered, player)
+    await happens(api, HarmSignal, "p-2", strength="strong")
+    of_gone = (await contests(desk, "p-2", "I am the elder one.")).json()
+    of_stays = (await contests(desk, "p-1", "And I the other.")).json()
+    for ends in (("p-1", "p-2"), ("p-2", "p-1")):
+        await happens(api, PlayerMerged, survivor_id=ends[0], absorbed_id=ends[1])
+    (contest,) = await reviews(api, form="ContestedRestriction", state="open")
+    assert (contest["id"], contest["player_id"], contest["snapshot"]["player_id"]) == (of_gone["task_id"], "p-1", "p-1")
+    history = await rows(api.engine.database, task_history, task_id=contest["id"])
+    assert [(line["action"], line["text"]) for line in history] == [
+        ("opened", None),
+        ("commented", "And I the other."),
+        ("changed", "p-2 is p-1 from now on."),
+    ]
+    (other,) = await reviews(api, id=of_stays["task_id"])
+    assert other["state"] == "cancelled"
+    told = await contests(desk, "p-2", "I still wait.")
+    assert (told.status_code, told.json()["task_id"]) == (200, contest["id"])
+    await judges(api, reviewer, contest)
+
+
+async def test_the_contest_that_somebody_works_on_stays_and_the_earlier_time_holds(
+    api: Api, desk: httpx.AsyncClient, reviewer: httpx.AsyncClient
+) -> None:
+    for player in ("p-1", "p-2"):
+        await happens(api, PlayerRegistered, player)
+    await happens(api, HarmSignal, "p-1", strength="strong")
+    first, second = [(await contests(desk, one, f"By {one}.")).json() for one in ("p-1", "p-2")]
+    assert (await reviewer.post(f"/v1/tasks/{second['task_id']}/claim")).status_code == 200
+    await happens(api, PlayerMerged, survivor_id="p-1", absorbed_id="p-2")
+    (contest,) = await reviews(api, form="ContestedRestriction", state="claimed")
+    assert (contest["id"], contest["player_id"]) == (second["task_id"], "p-1")
+    assert contest["due_at"] == datetime.fromisoformat(first["due_at"])
+    assert await reviews(api, form="ContestedRestriction", state="open") == []
+    await judges(api, reviewer, contest)
+
+
+async def test_contests_that_race_the_merge_end_as_one_with_the_account_that_stays(
+    api: Api, desk: httpx.AsyncClient, reviewer: httpx.AsyncClient
+) -> None:
+    for player in ("p-1", "p-2"):
+        await happens(api, PlayerRegistered, player)
+    await happens(api, HarmSignal, "p-2", strength="strong")
+    said = [contests(desk, one, f"{number} by {one}.") for number in range(4) for one in ("p-1", "p-2")]
+    merged = happens(api, PlayerMerged, survivor_id="p-1", absorbed_id="p-2")
+    told = await asyncio.gather(*said[:4], merged, *said[4:])
+    assert {answer.status_code for answer in told if answer is not None} <= {200, 201}
+    (contest,) = await reviews(api, form="ContestedRestriction", state="open")
+    assert contest["player_id"] == "p-1"
+    await judges(api, reviewer, contest)
+
+
+async def test_a_contest_that_waited_for_the_merge_is_of_the_account_that_stays(
+    api: Api, desk: httpx.AsyncClient, reviewer: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for player in ("p-1", "p-2"):
+        await happens(api, PlayerRegistered, player)
+    await happens(api, HarmSignal, "p-2", strength="strong")
+
+    async def reads_and_then_they_are_merged(connection: AsyncConnection, brand: str, player: str) -> list[str]:
+        known = await accounts_of(connection, brand, player)
+        monkeypatch.undo()
+        await happens(api, PlayerMerged, survivor_id="p-1", absorbed_id="p-2")
+        return known
+
+    # What was read is old by the time the rows are locked.
+    monkeypatch.setattr("activities.harm_reviews.accounts_of", reads_and_then_they_are_merged)
+    assert (await contests(desk, "p-2", "Why?")).status_code == 201
+    (contest,) = await reviews(api, form="ContestedRestriction", state="open")
+    assert contest["player_id"] == "p-1"
+    await judges(api, reviewer, contest)
+
+
+async def test_of_an_erased_account_no_words_go_on_with_the_one_that_stays(api: Api, desk: httpx.AsyncClient) -> None:
+    eraser = await api.client("players:erase", name="eraser")
+    for player in ("p-1", "p-2"):
+        await happens(api, PlayerRegistered, player)
+    await contests(desk, "p-1", "I am p-1.")
+    await contests(desk, "p-2", "I am p-2, and leave.")
+    assert (await eraser.delete("/v1/players/p-2")).status_code == 202
+    await happens(api, PlayerMerged, survivor_id="p-1", absorbed_id="p-2")
+    (contest,) = await reviews(api, form="ContestedRestriction", state="open")
+    history = await rows(api.engine.database, task_history, task_id=contest["id"])
+    assert (contest["player_id"], contest["reason"]) == ("p-1", "I am p-1.")
+    assert all("leave" not in (line["text"] or "") for line in history)
