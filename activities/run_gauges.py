@@ -1,8 +1,8 @@
 """Gauges of the runs under way: how many of each journey and version stand where, and how many are stuck or held.
 
 Counted in the books every few minutes by the dispatcher's process, of all brands together, and with them the months
-that events may still go to and the prizes that are due. Where runs stand is worked out from a sample of each version,
-because a journey may have a million of them.
+that events may still go to, the prizes that are due and the tasks that nobody may answer. Where runs stand is worked
+out from a sample of each version, because a journey may have a million of them.
 """
 
 import asyncio
@@ -20,6 +20,7 @@ from activities.prize_gauges import count_prizes
 from activities.repeating import repeat
 from activities.run_problems import GRACE
 from activities.tables import HAS_WORKFLOW
+from activities.task_gauges import count_unanswerable
 
 #: Seconds between two counts, and runs of a version that are looked at to see where they stand.
 COUNT_EVERY: Final = 120.0
@@ -52,6 +53,7 @@ class RunGauges:
             held = (await connection.execute(_HELD)).all()
             await count_ahead(connection, now)
             await count_prizes(connection, now)
+            await count_unanswerable(connection, now)
         for gauge in (ACTIVE, PROBLEMS, HELD):
             gauge.clear()
         known: dict[str, set[str]] = defaultdict(set)

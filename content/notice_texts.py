@@ -56,6 +56,12 @@ _TASK: Final[Mapping[str, str]] = {
     "uk": "{task}, команда {team}\nСтрок {due}\n\n{link}\n",
     "ru": "{task}, команда {team}\nСрок {due}\n\n{link}\n",
 }
+#: For who is told because nobody of the team could be.
+_INSTEAD: Final[Mapping[str, str]] = {
+    "en": "Nobody of this team could be told: pass it on, or have somebody registered who may answer it.\n\n",
+    "uk": "У цій команді не було кому сказати: передайте завдання або зареєструйте того, хто може відповісти.\n\n",
+    "ru": "В этой команде некому было сказать: передайте задачу или зарегистрируйте того, кто может ответить.\n\n",
+}
 _DIGEST: Final[Mapping[str, str]] = {
     "en": "Yours: {mine}\nOf them due today: {today}\nLate: {overdue}\nUnclaimed in your teams: {unclaimed}"
     "\n\n{link}\n",
@@ -67,7 +73,11 @@ _DIGEST: Final[Mapping[str, str]] = {
 
 
 def notice_text(occasion: OccasionName, locale: str, **told: object) -> NoticeText:
-    """What somebody reads of an occasion: `task`, `team`, `due`, `link` of a task, numbers of a digest."""
+    """What somebody reads of an occasion: `task`, `team`, `due`, `link` of a task, numbers of a digest.
+
+    With `instead` it is told to who leads, because nobody of the team could be told.
+    """
     language = locale[:2] if locale[:2] in LANGUAGES else LANGUAGES[0]
     body = (_DIGEST if occasion == "digest" else _TASK)[language]
-    return NoticeText(_TITLES[language][occasion].format(**told), body.format(**told), language)
+    before = _INSTEAD[language] if told.get("instead") else ""
+    return NoticeText(_TITLES[language][occasion].format(**told), before + body.format(**told), language)

@@ -14,6 +14,8 @@ from workflows.local_time import next_local, zone
 OccasionName = Literal["opened", "given", "unclaimed", "reminded", "escalated", "breached", "digest"]
 #: What somebody hears of who did not say. The rest, every opening of their teams, is for who asks for it.
 USUALLY_TOLD: Final[frozenset[OccasionName]] = frozenset({"given", "unclaimed", "reminded", "escalated", "breached"})
+#: What somebody is told of in any case: where nobody of the team can be, who leads.
+PRESSING: Final[frozenset[OccasionName]] = frozenset({"unclaimed", "escalated", "breached"})
 #: Of what a task has of time: after a quarter with nobody it lies, after half of it is reminded of.
 UNCLAIMED_AFTER: Final = 0.25
 REMINDED_AFTER: Final = 0.5

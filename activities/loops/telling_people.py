@@ -20,7 +20,7 @@ from activities.actors import engine_in
 from activities.clock import Clock
 from activities.database import Database
 from activities.notices import MAIL_KEY, Notice, NoticeState, claim_notices, settle_notice, write_notices
-from activities.people import Person, find_person, who_may_work
+from activities.people import Person, find_person, holders, who_may_work
 from activities.providers.adapter import Adapter, ChannelUnavailable, OutgoingMessage, Rejected
 from activities.settings import Settings
 from activities.task_rows import TaskRequest, TaskRow
@@ -30,8 +30,10 @@ from content.readable_names import words
 from workflows.background.telling_people import TELL_PEOPLE, Told
 from workflows.local_time import zone
 from workflows.task_notices import (
+    PRESSING,
     USUALLY_TOLD,
     Occasion,
+    OccasionName,
     TaskClock,
     after_quiet,
     digest_day,
@@ -169,8 +171,10 @@ class TellingPeople:
         task = await tasks.find(connection, notice.brand, notice.task_id)
         if task is None or task.state not in tasks.OPEN_STATES:
             return None
-        reached = await _reached(connection, task, await away_now(connection, task.brand, now), now)
-        if person.id not in {one.id for one in reached}:
+        away = await away_now(connection, task.brand, now)
+        circles = await _circles(connection, task, notice.occasion, away, now)
+        place = next((place for place, ids in enumerate(_ids(circles)) if person.id in ids), None)
+        if place is None:
             return None
         due = task.due_at.astimezone(zone(person.zone))
         return {
@@ -178,6 +182,7 @@ class TellingPeople:
             "team": task.team,
             "due": f"{due:%Y-%m-%d %H:%M} ({person.zone})",
             "link": f"{console}/tasks/{task.id}",
+            "instead": place > 0,
         }
 
 
@@ -208,11 +213,26 @@ def _clock_of(task: TaskRow) -> TaskClock:
 async def _notices_of(
     connection: AsyncConnection, task: TaskRow, occasion: Occasion, away: Mapping[str, OutOfOffice], now: datetime
 ) -> list[Notice]:
-    """Who is to be told of an occasion, each after their quiet time."""
-    reached = await _reached(connection, task, away, now)
-    profiles = await profiles_of(connection, task.brand, [one.id for one in reached])
+    """Who is to be told of an occasion, each after their quiet time: the first circle in which somebody wants it."""
+    circles = await _circles(connection, task, occasion.name, away, now)
+    for circle in circles:
+        if written := await _notices_for(connection, circle, task, occasion, now):
+            return written
+    if occasion.name in PRESSING and not any(circles):
+        logger.warning(
+            "Nobody is told that task %s of team %s in %s is %s: nobody is registered who may answer it, leads or says "
+            "who works there. Register people with `journeys people add`.",
+            *(task.id, task.team, task.brand, occasion.name),
+        )
+    return []
+
+
+async def _notices_for(
+    connection: AsyncConnection, circle: Sequence[Person], task: TaskRow, occasion: Occasion, now: datetime
+) -> list[Notice]:
+    profiles = await profiles_of(connection, task.brand, [one.id for one in circle])
     written = []
-    for person in reached:
+    for person in circle:
         profile = profiles.get(person.id, WorkProfile())
         wanted = USUALLY_TOLD if profile.told_of is None else profile.told_of
         if occasion.name not in wanted:
@@ -223,14 +243,32 @@ async def _notices_of(
     return written
 
 
-async def _reached(
-    connection: AsyncConnection, task: TaskRow, away: Mapping[str, OutOfOffice], now: datetime
-) -> Sequence[Person]:
-    """Whose a task is, or who stands in for them; of one that is nobody's those of its team who are here."""
+async def _circles(
+    connection: AsyncConnection,
+    task: TaskRow,
+    occasion: OccasionName,
+    away: Mapping[str, OutOfOffice],
+    now: datetime,
+) -> Sequence[Sequence[Person]]:
+    """Whose a task is, or who stands in for them; of one that is nobody's those of its team who are here.
+
+    Who has left has no task any more. Behind them, of what presses, who is told where they are nobody: who leads, who
+    says who works here, and at last those who are away.
+    """
     theirs = None if task.assignee is None else await find_person(connection, task.brand, task.assignee)
-    if theirs is not None:
+    if theirs is not None and theirs.active:
         here = present(theirs.id, away)
         stands_in = None if here is None else await find_person(connection, task.brand, here)
-        return [stands_in or theirs]
+        return [[stands_in if stands_in is not None and stands_in.active else theirs]]
+    if occasion == "given":
+        return []  # to a name that nobody is registered under
     able = await who_may_work(connection, task.brand, task.team, task.skill, now)
-    return [one for one in able if one.id not in away]
+    team = [one for one in able if one.id not in away]
+    if occasion not in PRESSING:
+        return [team]
+    leads = [await holders(connection, task.brand, "role", role, now) for role in ("head", "admin")]
+    return [team, *([one for one in group if one.id not in away] for group in leads), able, *leads]
+
+
+def _ids(circles: Sequence[Sequence[Person]]) -> Sequence[set[str]]:
+    return [{one.id for one in circle} for circle in circles]

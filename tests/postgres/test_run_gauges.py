@@ -1,19 +1,25 @@
 """Gauges of the runs under way, counted in the books."""
 
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
 
+from activities.actors import Actor
 from activities.database import Database
+from activities.people import GrantKind, add_person, give
 from activities.run_gauges import SAMPLE, RunGauges
 from activities.runs import note_problem
+from activities.standalone_tasks import StandaloneTask
 from activities.step_log import record_steps
 from activities.tables import runs
+from activities.tasks import open_alone
 from tests.support.engine import BRAND, NOON, Row, connected, execute
 from workflows.effects import Mark
+from workflows.player_facts import PlayerFacts
 
 
 @pytest.fixture
@@ -122,3 +128,32 @@ async def test_what_was_won_and_not_given_is_counted_with_its_age(database: Data
     await execute(database, "UPDATE tournaments SET ended_at = cut_at")
     await RunGauges(database, lambda: NOON).count_once()
     assert counted("journeys_prizes_due", of="tournament") == 0
+
+
+async def test_tasks_that_nobody_may_answer_are_counted_once_a_quarter_of_their_time_is_over(
+    database: Database,
+) -> None:
+    now, giver = NOON, Actor(BRAND, "boss", id="boss")
+    opened = {
+        "alone": now - timedelta(hours=2),
+        "fresh": now - timedelta(minutes=30),
+        "staffed": now - timedelta(days=1),
+    }
+    async with database.transaction() as connection:
+        for team, at in opened.items():
+            task = StandaloneTask.by_hand("complaint", f"t-{team}", "-", PlayerFacts(player_id="p"), giver, at, now)
+            moved = replace(task, team=team, skill="aml", due_at=now + timedelta(hours=2))
+            await open_alone(connection, BRAND, moved)
+        olena = await add_person(connection, BRAND, "olena@x.example", "Olena", now)
+        given: list[tuple[GrantKind, str]] = [("role", "manager"), *(("team", team) for team in opened)]
+        for kind, name in given:
+            await give(connection, olena, kind, name, giver, now)
+    gauge = "journeys_tasks_nobody_may_answer"
+    await RunGauges(database, lambda: now).count_once()
+    assert [counted(gauge, team=team) for team in opened] == [1, 0, 1], "without the skill"
+    async with database.transaction() as connection:
+        await give(connection, olena, "skill", "aml", giver, now, until=now + timedelta(hours=1))
+    await RunGauges(database, lambda: now).count_once()
+    assert [counted(gauge, team=team) for team in opened] == [0, 0, 0]
+    await RunGauges(database, lambda: now + timedelta(hours=1)).count_once()
+    assert [counted(gauge, team=team) for team in opened] == [1, 1, 1], "and no more when it ends"

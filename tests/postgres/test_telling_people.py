@@ -1,6 +1,7 @@
 """People are told of tasks and of their morning: once for each occasion, and nobody in their sleep."""
 
 import asyncio
+import logging
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from activities.actors import Actor
 from activities.engine import WorkerEngine, worker_engine
 from activities.loops.telling_people import TellingPeople
 from activities.notices import CLAIMED_FOR, claim_notices
-from activities.people import Person, add_person, give
+from activities.people import Person, add_person, change_person, give
 from activities.providers.email import EmailAdapter
 from activities.settings import Settings
 from activities.standalone_tasks import StandaloneTask
@@ -48,11 +49,13 @@ class Desk:
     def giver(self) -> Actor:
         return Actor(self.brand, "test", id="test")
 
-    async def colleague(self, name: str, team: str = "vip", zone: str = "UTC", **profile: Any) -> Person:
+    async def colleague(
+        self, name: str, team: str = "vip", zone: str = "UTC", role: str = "manager", **profile: Any
+    ) -> Person:
         async with self.built.database.transaction() as connection:
             email = f"{name}@{self.brand}.example"
             person = await add_person(connection, self.brand, email, name, self.clock.now, zone=zone)
-            await give(connection, person, "role", "manager", self.giver, self.clock.now)
+            await give(connection, person, "role", role, self.giver, self.clock.now)
             await give(connection, person, "team", team, self.giver, self.clock.now)
             if profile:
                 await write_profile(connection, self.brand, person.id, WorkProfile(**profile), self.clock.now)
@@ -276,3 +279,67 @@ async def test_whoever_left_is_told_nothing(desk: Desk) -> None:
     await execute(desk.built.database, "UPDATE people SET active = false WHERE id = :id", id=olena.id)
     await desk.tell()
     assert await desk.told(olena) == []
+
+
+async def test_where_the_team_has_nobody_who_leads_is_told_and_who_registers_people_after_them(desk: Desk) -> None:
+    admin = await desk.colleague("admin", team="office", role="admin")
+    await desk.opens()
+    desk.clock.later(DUE / 4)
+    await desk.tell()
+    assert await desk.told(admin) == ["Nobody has it yet"]
+    (mail,) = await desk.mails.mails(admin.email)
+    assert "Nobody of this team could be told" in str(mail["text"])
+    head = await desk.colleague("head", team="office", role="head")
+    desk.clock.later(DUE * 3 / 4)
+    await desk.tell()
+    assert await desk.told(head) == ["Passed up to you"]
+    for _ in range(2):
+        desk.clock.later(DUE)
+        await desk.tell()
+    assert sorted(await desk.told(head)) == ["Its time is over", "Nobody has it yet", "Passed up to you"]
+    assert len(await desk.told(admin)) == 1
+
+
+async def test_where_the_team_has_somebody_they_alone_are_told(desk: Desk) -> None:
+    head, olena = await desk.colleague("head", team="office", role="head"), await desk.colleague("olena")
+    await desk.opens()
+    desk.clock.later(DUE / 4)
+    await desk.tell()
+    assert (await desk.told(olena), await desk.told(head)) == (["Nobody has it yet"], [])
+    (mail,) = await desk.mails.mails(olena.email)
+    assert "could be told" not in str(mail["text"])
+
+
+async def test_a_team_that_is_away_altogether_has_who_leads_told_and_themselves_where_nobody_leads(desk: Desk) -> None:
+    olena, now = await desk.colleague("olena"), desk.clock.now
+    async with desk.built.database.transaction() as connection:
+        await add_absence(connection, desk.brand, olena.id, now, now + timedelta(days=1), stand_in=None, by="test")
+    await desk.opens()
+    desk.clock.later(DUE / 4)
+    await desk.tell()
+    assert await desk.told(olena) == ["Nobody has it yet"]
+    head = await desk.colleague("head", team="office", role="head")
+    await desk.opens()
+    desk.clock.later(DUE / 4)
+    await desk.tell()
+    assert (await desk.told(olena), await desk.told(head)) == (["Nobody has it yet"], ["Nobody has it yet"])
+
+
+async def test_what_is_in_the_hands_of_somebody_who_has_left_is_told_their_team(desk: Desk) -> None:
+    olena, ivan = await desk.colleague("olena"), await desk.colleague("ivan")
+    await desk.opens(olena)
+    async with desk.built.database.transaction() as connection:
+        await change_person(connection, olena.id, desk.clock.now, active=False)
+    desk.clock.later(DUE / 2)
+    await desk.tell()
+    assert (await desk.told(olena), await desk.told(ivan)) == ([], ["Half of its time is over"])
+
+
+async def test_where_there_is_nobody_at_all_the_log_says_so(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    task_id = await desk.opens()
+    desk.clock.later(DUE / 4)
+    with caplog.at_level(logging.WARNING):
+        await desk.tell()
+    (said,) = [record.getMessage() for record in caplog.records if task_id in record.getMessage()]
+    assert "is unclaimed" in said
+    assert "`journeys people add`" in said
