@@ -11,7 +11,7 @@ COMPILED := env -u PYTHONDONTWRITEBYTECODE
 SOURCES := worker.py activities api cli content learning local migrations stage tests/support workflows
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint fmt test prove cover mutate gate-tests fuzz crash ledger soak restore-drill bench up demo lock clean
+.PHONY: help setup lint fmt test prove cover mutate gate-tests fuzz crash ledger races soak restore-drill bench up demo lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -69,6 +69,9 @@ crash: setup ## kill everything at random and judge what is left; MINUTES=10 SEE
 
 ledger: setup ## move points while connections are cut and processes killed, and hold every commit; POSTINGS=1000000
 	$(BIN)/python -m tests.crash.ledger_mix $(if $(POSTINGS),--postings $(POSTINGS))
+
+races: setup ## race sends and grants against exclusions, and go on where it stopped; ATTEMPTS=1000000 SEED=13
+	$(BIN)/python -m tests.crash.exclusion_races $(if $(ATTEMPTS),--attempts $(ATTEMPTS)) $(if $(SEED),--seed $(SEED))
 
 soak: setup ## a long load with Temporal away for a minute, judged; MINUTES=10 RATE=4000
 	$(BIN)/python -m tests.soak.harness $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE))
