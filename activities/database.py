@@ -1,18 +1,20 @@
 """Postgres: one engine a process, explicit transactions, migrations."""
 
+import asyncio
 import select
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, cast
 
 import orjson
 from sqlalchemy import CursorResult, Insert, event, text
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import QueuePool
 
 from activities.audit.trail import AuditTrail
 from activities.notifications import Notifier, take_wanted
@@ -69,6 +71,8 @@ class Database:
     TRUSTED_IDLE_S: ClassVar[float] = 10.0
     #: Seconds after which a server that does not take a connection up is called away.
     CONNECT_WITHIN_S: ClassVar[int] = 2
+    #: Seconds that `close` waits for connections that are in use.
+    RETURNED_WITHIN_S: ClassVar[float] = 2.0
 
     def __init__(
         self,
@@ -168,8 +172,15 @@ class Database:
             return told
 
     async def close(self) -> None:
-        """Give every connection back."""
+        """Give every connection back, those too that somebody still has: they are waited for, for a moment.
+
+        One that comes later is open for as long as the process: a pool that is disposed of closes none.
+        """
         await self.notifier.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.RETURNED_WITHIN_S):
+                while cast(QueuePool, self.engine.pool).checkedout():  # noqa: ASYNC110 - the pool tells nobody
+                    await asyncio.sleep(0.01)
         await self.engine.dispose()
 
 

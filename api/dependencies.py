@@ -80,11 +80,10 @@ async def api_engine(settings: Settings, clock: Clock | None) -> AsyncIterator[A
         temporal = renewable(await Client.connect(**client_options(settings), lazy=True))
         stop = asyncio.Event()
         keeping = asyncio.create_task(keep_credentials(temporal, settings, stop))
-        stack.callback(stop.set)
-        stack.callback(keeping.cancel)
+        stack.push_async_callback(_end, keeping)
         watch = PlayerWatch(core.database)
         watching = asyncio.create_task(watch.run())
-        stack.callback(watching.cancel)
+        stack.push_async_callback(_end, watching)
         http = await stack.enter_async_context(httpx.AsyncClient(timeout=5))
         registers = Registers.over(http, settings, core.intake, core.clock, patience=REGISTER_PATIENCE)
         yield ApiEngine(
@@ -107,6 +106,12 @@ async def api_engine(settings: Settings, clock: Clock | None) -> AsyncIterator[A
             scripts=load_scripts(*settings.script_folders),
             identities=IdentityProvider(settings, http) if settings.oidc_issuer else None,
         )
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    """Cancel a task and wait until it has let go of what it holds."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def _engine_of(request: Request) -> ApiEngine:

@@ -11,12 +11,13 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from activities.database import Database, migrate
+from activities.settings import Settings
 from activities.tables import players
 from local.ports import free_port
 from local.postgres import Postgres
 from local.supervisor import Supervised
 from tests.support.engine import BRAND, NOON, connected, effects, rows
-from tests.support.machine import within
+from tests.support.machine import eventually, within
 from tests.support.servers import ready, running
 from workflows import SessionLogin
 from workflows.effects import Mark, Refresh
@@ -130,6 +131,23 @@ async def test_a_full_pool_is_an_error_and_not_a_wait_without_an_end(postgres_ur
     async with connected(postgres_url, patience=soon, pool_size=1) as database, database.transaction(), within(20):
         with pytest.raises(PoolTimeout):
             await ping(database)
+
+
+async def test_closing_waits_for_who_still_has_a_connection(postgres_url: str) -> None:
+    database = Database(Settings(database_url=postgres_url))
+    async with database.reading() as connection:
+        pid = await connection.scalar(sa.text("SELECT pg_backend_pid()"))
+        closing = asyncio.create_task(database.close())
+        finished, _ = await asyncio.wait({closing}, timeout=0.2)
+        assert not finished
+    await closing
+    async with connected(postgres_url) as another, another.reading() as connection:
+        left = sa.text("SELECT count(*) FROM pg_stat_activity WHERE pid = :pid")
+
+        async def gone() -> bool:
+            return not await connection.scalar(left, {"pid": pid})
+
+        await eventually(gone)
 
 
 async def test_an_address_where_nobody_listens_is_an_error_soon() -> None:
