@@ -48,7 +48,10 @@ class FigureView(BaseModel):
     unit: Unit = Field(description="Shares are from 0 to 1, money is minor units.")
     period: str
     starts: date = Field(description="The first day of the period, of UTC.")
-    split_by: str = Field(description="'' for everybody; segment, journey, journey_segment, kind (of reward), manager.")
+    split_by: str = Field(
+        description="'' for everybody; segment, journey, journey_segment, kind (of reward), manager; so_far: a week or "
+        "month that is not over, for targets."
+    )
     part: str
     currency: str = Field(description="'' is the currency of players' accounts, or none.")
     value: float | None

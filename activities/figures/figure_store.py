@@ -13,7 +13,7 @@ from sqlalchemy import ARRAY, Text, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Date
 
-from workflows.figures.definitions import Period, Taken
+from workflows.figures.definitions import SO_FAR, Period, Taken
 
 _FIELDS: Final = tuple(one.name for one in fields(Taken))
 
@@ -75,8 +75,10 @@ _STORE: Final = text(
     ON CONFLICT DO NOTHING
     """  # noqa: S608 - our own words
 ).bindparams(bindparam("as_of", type_=Date))
+# A month so far is counted every day that a target asks for it, and makes no day of figures of a month.
 _NEWEST: Final = text(
-    "SELECT max(as_of) FROM figures WHERE brand = :brand AND period = :period AND (:until IS NULL OR as_of <= :until)"
+    f"SELECT max(as_of) FROM figures WHERE brand = :brand AND period = :period AND split_by <> '{SO_FAR}' "  # noqa: S608 - our own words
+    "AND (:until IS NULL OR as_of <= :until)"
 ).bindparams(bindparam("until", type_=Date))
 _FIRST: Final = text("SELECT min(as_of) FROM figures WHERE brand = :brand")
 _DAYS: Final = text("SELECT DISTINCT as_of FROM figures WHERE brand = :brand AND as_of >= :since")

@@ -19,6 +19,7 @@ from learning.differences import (
 )
 from workflows.figures.definitions import (
     FIGURES,
+    SO_FAR,
     FigureDefinition,
     Period,
     Taken,
@@ -26,8 +27,6 @@ from workflows.figures.definitions import (
     period_before,
     period_end,
     period_of,
-    quarter_before,
-    quarter_of,
     too_few,
 )
 from workflows.gate.policy_book import PolicyBook
@@ -75,10 +74,14 @@ class FigureTaking:
             taken += await self.share(f"repeat_deposit_{day}", queries.REPEAT_DEPOSITS, later=day)
         return [*taken, *await self.values(), *await self.redemption()]
 
-    async def quarterly(self) -> list[Taken]:
-        """The sums of this quarter so far and of the one before, which targets are judged by."""
-        quarter = quarter_of(self.as_of)
-        return [*await self.sums("quarter", quarter_before(quarter)), *await self.sums("quarter", quarter)]
+    async def so_far(self, period: Period) -> list[Taken]:
+        """The sums of this period so far and of the one before, which targets are judged by.
+
+        Those of a week or a month are marked as such: figures of these are taken when they are over.
+        """
+        starts = period_of(period, self.as_of)
+        sums = [*await self.sums(period, period_before(period, starts)), *await self.sums(period, starts)]
+        return sums if period == "quarter" else [replace(one, split_by=SO_FAR) for one in sums if not one.split_by]
 
     async def ask(self, query: TextClause, starts: date, ends: date, **more: object) -> Sequence[Row[Any]]:
         """The rows of a question about a period."""

@@ -22,7 +22,7 @@ from activities.settings import Settings
 from content.figure_report import FigureReport, report_html, report_text
 from content.templates import Catalogue
 from workflows.background.take_figures import REPORT, REPORT_MONTH, TAKE
-from workflows.figures.definitions import SETTLING, Period, period_before, quarter_before, quarter_of
+from workflows.figures.definitions import SETTLING, SO_FAR, Period, Taken, period_before, period_of
 from workflows.figures.targets import Judged, Target, judge
 from workflows.gate.policy_book import of_deployment
 from workflows.player_state.brand_groups import BrandGroups
@@ -111,12 +111,19 @@ class FigureReports:
                 raise ApplicationError(f"What was received on {day} is still being counted.", type="StillCounting")
         async with self.database.transaction() as connection:
             taking = FigureTaking(connection, brand, day, self.house)
-            taken = [*await taking.newest_period(), *await taking.quarterly()]
+            taken = await taking.newest_period()
+            for period in self._periods_of_targets():
+                taken += await taking.so_far(period)
             if day.day == MONTH_TAKEN_ON:
                 taken += await replace(taking, period="month").newest_period()
             controlled = [name for name, one in self.registry.journeys.items() if one.control and one.is_for(brand)]
             taken += await journey_effects(taking, controlled)
             return await store(connection, brand, day, taken)
+
+    def _periods_of_targets(self) -> list[Period]:
+        """The quarter, whose sums reports have, and what else a change is wanted of."""
+        wanted = {one.per for one in self.registry.targets if one.change is not None}
+        return sorted({"quarter", *wanted})
 
     async def _missing(self, brand: str, yesterday: date) -> list[date]:
         """The days to take figures of, the oldest first; of a brand that never had any that is yesterday."""
@@ -166,20 +173,21 @@ async def read_report(
         taken = await figures_of(connection, brand, as_of)
         found = await list_changes(connection, brand, period_before(period, as_of))
         course = await course_of(connection, brand, as_of, as_of - COURSE[period], period)
-    whole = [one for one in taken if not one.split_by]
-    judged = [_judged(wanted, whole, as_of) for wanted in targets]
+    judged = [_judged(wanted, taken, as_of) for wanted in targets]
     return FigureReport(
         brand, as_of, taken, course, judged, period, [(day, one.says) for day, one in found if day <= as_of + _DAY]
     )
 
 
-def _judged(wanted: Target, whole: Sequence[Any], as_of: date) -> Judged:
-    mine = [one for one in whole if one.name == wanted.figure]
+def _judged(wanted: Target, taken: Sequence[Taken], as_of: date) -> Judged:
+    mine = [one for one in taken if one.name == wanted.figure]
     if wanted.change is None:
-        return judge(wanted, next((one for one in mine if one.period == "week"), None), None, as_of)
-    sums = {one.starts: one for one in mine if one.period == "quarter"}
-    quarter = quarter_of(as_of)
-    return judge(wanted, sums.get(quarter), sums.get(quarter_before(quarter)), as_of)
+        newest = next((one for one in mine if one.period == "week" and not one.split_by), None)
+        return judge(wanted, newest, None, as_of)
+    split_by = "" if wanted.per == "quarter" else SO_FAR
+    sums = {one.starts: one for one in mine if (one.period, one.split_by) == (wanted.per, split_by)}
+    starts = period_of(wanted.per, as_of)
+    return judge(wanted, sums.get(starts), sums.get(period_before(wanted.per, starts)), as_of)
 
 
 def selling_templates(templates: Catalogue) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from types import ModuleType
 import pytest
 
 from workflows.errors import DesignError
-from workflows.figures.definitions import FIGURES, Taken, period_end, quarter_before, quarter_of, week_of
+from workflows.figures.definitions import FIGURES, Period, Taken, period_before, period_end, quarter_of, week_of
 from workflows.figures.targets import Standing, declared_targets, judge, target
 
 QUARTER = date(2026, 4, 1)
@@ -27,8 +27,26 @@ def of_quarter(name: str, value: float | None, starts: date = QUARTER, reason: s
     ],
 )
 def test_a_sum_is_judged_by_its_share_of_the_time(so_far: float, day: date, standing: Standing) -> None:
-    before = of_quarter("registered", 1_000.0, quarter_before(QUARTER))
+    before = of_quarter("registered", 1_000.0, period_before("quarter", QUARTER))
     assert judge(GROWTH, of_quarter("registered", so_far), before, day).standing == standing
+
+
+@pytest.mark.parametrize(
+    ("per", "so_far", "day", "standing"),
+    [
+        ("week", 700.0, date(2026, 5, 14), "on_course"),  # a Thursday: four days of seven
+        ("week", 500.0, date(2026, 5, 14), "at_risk"),
+        ("week", 1_199.0, date(2026, 5, 17), "missed"),
+        ("month", 700.0, date(2026, 5, 17), "on_course"),
+        ("month", 500.0, date(2026, 5, 17), "at_risk"),
+        ("month", 1_199.0, date(2026, 5, 31), "missed"),
+    ],
+)
+def test_a_week_and_a_month_are_judged_by_their_own_time(
+    per: Period, so_far: float, day: date, standing: Standing
+) -> None:
+    now, before = (Taken("registered", per, day, 0, value) for value in (so_far, 1_000.0))
+    assert judge(target("registered", +20, per=per), now, before, day).standing == standing
 
 
 def test_without_a_period_before_nothing_can_be_said() -> None:
@@ -89,7 +107,7 @@ def test_weeks_begin_on_mondays_and_quarters_follow_each_other() -> None:
         assert timedelta(0) <= day - week_of(day) < timedelta(days=7)
         quarter = quarter_of(day)
         assert quarter <= day < period_end("quarter", quarter)
-        assert period_end("quarter", quarter_before(quarter)) == quarter
+        assert period_end("quarter", period_before("quarter", quarter)) == quarter
         month = day.replace(day=1)
         assert (period_end("month", month) - timedelta(days=1)).month == month.month
         day += timedelta(days=1)

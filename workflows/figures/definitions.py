@@ -7,6 +7,8 @@ from typing import Final, Literal
 
 Unit = Literal["share", "count", "money", "score", "minutes", "seconds", "days"]
 Period = Literal["week", "month", "quarter"]
+#: What sums of a week or month that is not over yet are split by, for targets: they are no figures of it.
+SO_FAR: Final = "so_far"
 #: How long after a window is over a figure of it is taken: late words have come by then.
 SETTLING: Final = timedelta(days=2)
 
@@ -215,11 +217,6 @@ def period_before(period: Period, starts: date) -> date:
 def quarter_of(day: date) -> date:
     """The first day of the quarter."""
     return date(day.year, 3 * ((day.month - 1) // 3) + 1, 1)
-
-
-def quarter_before(quarter: date) -> date:
-    """The first day of the quarter before."""
-    return quarter_of(quarter - timedelta(days=1))
 
 
 def period_end(period: Period, starts: date) -> date:

@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Final, Literal
 
 from workflows.errors import DesignError
-from workflows.figures.definitions import FIGURES, Period, Taken, period_end, quarter_of
+from workflows.figures.definitions import FIGURES, Period, Taken, period_end, period_of
 
 __all__ = ["target"]
 
@@ -122,8 +122,8 @@ def _judge_sum(wanted: Target, so_far: float, before: Taken | None, as_of: date)
         return Judged(wanted, "not_measurable", f"nothing is known of the {wanted.per} before", so_far)
     assert wanted.change is not None
     goal = before.value * (1 + wanted.change / 100)
-    starts = quarter_of(as_of)
-    ends = period_end("quarter", starts)
+    starts = period_of(wanted.per, as_of)
+    ends = period_end(wanted.per, starts)
     share = ((as_of - starts).days + 1) / (ends - starts).days
     if so_far >= goal:
         return Judged(wanted, "reached", "the sum is there", so_far, goal)
