@@ -104,6 +104,7 @@ RIGHTS: Final[Mapping[str, Rights]] = {
     "score_models": Rights(
         "learned, used, retired", update=True, fixed=("brand", "name", "version", "artifact", "learned_at")
     ),
+    "score_trainings": Rights("the newest time of each score", update=True, fixed=("brand", "name")),
     "changes": Rights("found, told", update=True, fixed=("brand", "kind", "subject", "found_on", "says")),
     "spins": Rights(_APPENDED),
     "tournaments": Rights(

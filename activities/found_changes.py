@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.change_tables import changes
 
-#: Whose delivery fell, whose entries stop, which group of players grew or shrank, which score drifted.
+#: Whose delivery fell, whose entries stop, which group of players grew or shrank, which score drifted or was off.
 ChangeKind = Literal["delivery", "entries", "group", "score"]
 #: What was found is not found again for so long.
 ONCE_IN: Final = timedelta(days=7)

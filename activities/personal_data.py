@@ -377,6 +377,11 @@ PERSONAL_DATA: Final[Mapping[str, TableData]] = {
         none="brand name version state artifact why learned_at drift scored_at",
         player="",
     ),
+    "score_trainings": TableData(
+        "about no player: sums over thousands",
+        none="brand name tried_at became says version looked_at windows",
+        player="",
+    ),
     "changes": TableData("about no player", none="brand kind subject found_on says told_at", player=""),
     "wheel_days": TableData("about no player", none="brand wheel day seed", player=""),
     "api_keys": TableData(

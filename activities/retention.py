@@ -122,6 +122,7 @@ RETENTION: Final[Mapping[str, Retention]] = {
     "assignments": Retention("who was drawn into which arm: results are checked years later"),
     "experiment_looks": Retention("what was found at each look, a handful an experiment"),
     "score_models": Retention("what was learned each week: they say who scored whom, and what chose channels"),
+    "score_trainings": Retention("a row a score: when it was learned last, and how the model in use did"),
     "wheel_days": Retention("a seed for each day of a wheel: what proves its spins"),
     "spins": Retention("what every spin came to"),
     "standings": Retention("when their tournament is long over", "retain_runs", (standings.FORGET,)),

@@ -5,15 +5,19 @@ Only this module writes it. A model is JSON of plain numbers, read by pure code;
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from sqlalchemy import func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.score_tables import score_models
+from learning.score_kinds import ScoreKind
+from learning.scored import ScoreModel
 from workflows.json_object import JsonObject
 
+#: Where a model's row has what amounts of each currency were multiplied by, if there were several.
+YARDSTICKS: Final = "yardsticks"
 #: `champion` scores players; a `shadow` was not good enough, or is not better; a `retired` one did before another.
 ModelState = Literal["champion", "shadow", "retired"]
 
@@ -40,11 +44,37 @@ async def champion(connection: AsyncConnection, brand: str, name: str) -> ModelR
     return None if row is None else ModelRow(*row)
 
 
-async def list_models(connection: AsyncConnection, brand: str) -> list[ModelRow]:
-    """Every model of a brand, the newest first."""
+async def champions(connection: AsyncConnection, brand: str) -> dict[str, ModelRow]:
+    """The models that score a brand's players now, by the name of the score."""
+    mine = (score_models.c.brand == brand, score_models.c.state == "champion")
+    rows = [ModelRow(*row) for row in await connection.execute(select(score_models).where(*mine))]
+    return {one.name: one for one in rows}
+
+
+async def newest_learned_at(connection: AsyncConnection, brand: str, name: str) -> datetime | None:
+    """When the newest model was learned, whatever became of it; None where there is none.
+
+    It is asked every night of every score, and reads no model: boosted trees are some hundred kilobytes.
+    """
     table = score_models.c
-    chosen = select(score_models).where(table.brand == brand).order_by(table.name, table.version.desc())
-    return [ModelRow(*row) for row in await connection.execute(chosen)]
+    mine = (table.brand == brand, table.name == name)
+    return await connection.scalar(select(table.learned_at).where(*mine).order_by(table.version.desc()).limit(1))
+
+
+class ModelVersion(NamedTuple):
+    """What became of a model, without the model."""
+
+    name: str
+    version: int
+    state: ModelState
+    why: str
+    learned_at: datetime
+    scored_at: datetime | None
+
+
+async def newest_versions(connection: AsyncConnection, brand: str, most: int) -> list[ModelVersion]:
+    """Of each score what became of so many models, the newest first; the models themselves are not read."""
+    return [ModelVersion(*row) for row in await connection.execute(_VERSIONS, {"brand": brand, "most": most})]
 
 
 async def keep_model(
@@ -77,4 +107,21 @@ async def retire(connection: AsyncConnection, model: ModelRow, why: str) -> None
     await connection.execute(update(score_models).where(*mine).values(state="retired", why=why))
 
 
+def read_model(kind: ScoreKind, row: ModelRow) -> ScoreModel | None:
+    """The model of a row; None for one that another release wrote and this one cannot read, as while one rolls."""
+    try:
+        return kind.read({key: value for key, value in row.artifact.items() if key != YARDSTICKS})
+    except ValueError:
+        return None
+
+
+_VERSIONS: Final = text(
+    """
+    SELECT name, version, state, why, learned_at, scored_at FROM (
+        SELECT name, version, state, why, learned_at, scored_at,
+               row_number() OVER (PARTITION BY name ORDER BY version DESC) AS place
+        FROM score_models WHERE brand = :brand
+    ) every WHERE place <= :most ORDER BY name, version DESC
+    """
+)
 _LOCK: Final = text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))")

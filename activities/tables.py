@@ -55,6 +55,7 @@ sign_ins, sessions = console_tables.sign_ins, console_tables.sessions
 task_drafts = console_tables.task_drafts
 experiments, assignments = experiment_tables.experiments, experiment_tables.assignments
 changes = change_tables.changes
+score_trainings = score_tables.score_trainings
 experiment_looks, score_models = experiment_tables.experiment_looks, score_tables.score_models
 point_transfers, player_commands = loyalty_tables.point_transfers, loyalty_tables.player_commands
 player_hosts, player_notes = portfolio_tables.player_hosts, portfolio_tables.player_notes

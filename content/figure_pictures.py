@@ -7,6 +7,9 @@ from typing import Final
 WIDTH: Final = 120
 HEIGHT: Final = 28
 _MARGIN: Final = 3
+#: The side of a picture of two figures against each other, and the room around it.
+SIDE: Final = 220
+_ROOM: Final = 8
 
 
 def sparkline(values: Sequence[float | None], title: str) -> str:
@@ -64,4 +67,57 @@ def share_bar(share: float, title: str) -> str:
         f' aria-label="{escape(title, quote=True)}">'
         f'<rect x="{_MARGIN}" y="{top}" width="{wide}" height="{tall}" rx="2" fill="none" stroke="currentColor"/>'
         f'<rect x="{_MARGIN}" y="{top}" width="{filled:.1f}" height="{tall}" rx="2" fill="currentColor"/></svg>'
+    )
+
+
+def calibration_plot(points: Sequence[tuple[float, float]], title: str) -> str:
+    """What was said, from left to right, against what came, from below: chances that are true lie on the diagonal.
+
+    Both are shares from 0 to 1, and the picture shows all of that, so one of two models can be held against another.
+    """
+    places = [(_across(said), _up(came)) for said, came in points]
+    dots = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="currentColor"/>' for x, y in places)
+    return _plot(_line(places, 1) + dots, title)
+
+
+def gain_curve(amounts: Sequence[tuple[float, float]], title: str) -> str:
+    """Which part of all was expected of the players ranked highest, dashed, and which came of them.
+
+    `amounts` are of parts of equally many players, those ranked highest first: what was expected and what came. A
+    ranking that knows nothing goes along the diagonal.
+    """
+    expected, came = ([one[side] for one in amounts] for side in (0, 1))
+    return _plot(_line(_gained(expected), 2, ' stroke-dasharray="5 4"') + _line(_gained(came), 2), title)
+
+
+def _gained(values: Sequence[float]) -> list[tuple[float, float]]:
+    total, so_far, places = sum(values), 0.0, [(_across(0), _up(0))]
+    for place, value in enumerate(values, 1):
+        so_far += value
+        places.append((_across(place / len(values)), _up(so_far / total if total else 0.0)))
+    return places
+
+
+def _line(places: Sequence[tuple[float, float]], wide: int, more: str = "") -> str:
+    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+    return f'<polyline points="{points}" fill="none" stroke="currentColor" stroke-width="{wide}"{more}/>'
+
+
+def _across(share: float) -> float:
+    return _ROOM + (SIDE - 2 * _ROOM) * min(1.0, max(0.0, share))
+
+
+def _up(share: float) -> float:
+    return SIDE - _across(share)
+
+
+def _plot(drawn: str, title: str) -> str:
+    near, far = _across(0), _across(1)
+    return (
+        f'<svg class="plot" viewBox="0 0 {SIDE} {SIDE}" width="{SIDE}" height="{SIDE}" role="img"'
+        f' aria-label="{escape(title, quote=True)}">'
+        f'<rect x="{near}" y="{near}" width="{far - near}" height="{far - near}" fill="none" stroke="currentColor"'
+        ' stroke-opacity="0.4"/>'
+        f'<line x1="{near}" y1="{far}" x2="{far}" y2="{near}" stroke="currentColor" stroke-opacity="0.5"'
+        f' stroke-dasharray="2 3"/>{drawn}</svg>'
     )

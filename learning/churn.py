@@ -6,17 +6,18 @@ What is kept of a model is JSON; what scores with it is this module.
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from learning.boosting import fit_trees, gain
 from learning.churn_features import REASONS, WINDOW, PastDeposit, features
+from learning.closed_windows import TOLD_AFTER, ClosedWindow, of_chances
 from learning.differences import NoNumber
 from learning.drift import bands_of_features, spread_of
-from learning.judging_scores import Quality, quality
+from learning.judging_scores import Beaten, Floor, Quality, quality
 from learning.logistic import LogisticModel, fit_logistic
-from learning.scored import Deposits, Scored, ScoredNight, Survey, night_of, reasons
+from learning.scored import Deposits, ModelKind, Scored, ScoredNight, Survey, night_of, reasons
 from learning.trees import TreesModel
 
 #: Months that are judged on, the newest that are over. One of a few hundred players is calibrated or not by luck.
@@ -79,16 +80,16 @@ class ChurnModel(BaseModel):
     @property
     def passes(self) -> bool:
         """Whether it is good enough to be used."""
-        judged = self.quality
-        return (
-            judged.auc >= LEAST_AUC
-            and judged.brier <= MOST_BRIER
-            and judged.calibration_error <= MOST_CALIBRATION_ERROR
-            and self.falls_with_silence
-        )
+        return all(one.is_met for one in self.floors) and self.goes_the_right_way
 
     @property
-    def falls_with_silence(self) -> bool:
+    def floors(self) -> list[Floor]:
+        """What it must reach."""
+        most = MOST_CALIBRATION_ERROR
+        return self.quality.floors(auc=LEAST_AUC, brier=MOST_BRIER, calibration_error=most)
+
+    @property
+    def goes_the_right_way(self) -> bool:
         """Whether a player who is silent for longer is said to leave more likely: a model that denies it is wrong."""
         moment = self.learned_until
         visits = [PastDeposit(moment - days * (WINDOW / 30), 5_000) for days in range(20, 100, 6)]
@@ -105,6 +106,16 @@ class ChurnModel(BaseModel):
         return Scored(percent=round(100 * self._scorer.chance(known)), why=why)
 
     @property
+    def kind(self) -> ModelKind:
+        """What scores."""
+        return "trees" if self.trees else "logistic"
+
+    @property
+    def strengths(self) -> dict[str, float]:
+        """How much each feature counts."""
+        return self._scorer.strengths
+
+    @property
     def worth(self) -> str:
         """What it was worth, in words."""
         return f"{self.quality.in_words}, by {'boosted trees' if self.trees else 'logistic regression'}"
@@ -116,6 +127,17 @@ class ChurnModel(BaseModel):
     def worse_than(self, before: "ChurnModel") -> bool:
         """Whether its chances are worse by more than two judged months differ by themselves."""
         return self.quality.brier > before.quality.brier + 0.01
+
+    def closed_windows(self, players: Deposits, now: datetime) -> list[ClosedWindow]:
+        """How true its chances were of the newest months that are over and that it did not learn from."""
+        found = []
+        for month in range(1, TOLD_AFTER + 1):
+            began = now - month * WINDOW
+            rows, left = labelled(players, began) if began >= self.learned_until else ([], [])
+            if len(rows) < LEAST_JUDGED:
+                break
+            found.append(of_chances(began + WINDOW, [self._scorer.chance(row) for row in rows], left))
+        return found
 
     def survey(self, players: Deposits, moment: datetime) -> Survey:
         """What is counted of some of the players at a moment."""
@@ -179,13 +201,24 @@ def _better(
     judged: Sequence[Mapping[str, float]],
     gone: Sequence[bool],
 ) -> ChurnModel:
-    """The model, which gave these chances, or the same with the challenger where that is surely better and passes."""
+    """The model, which gave these chances, or the same with the challenger where that is surely better and passes.
+
+    What the other one was worth is kept with it.
+    """
     others = [challenger.chance(row) for row in judged]
     better, error = gain(others, chances, gone)
-    worth = quality(others, gone).model_copy(update={"features": model.quality.features})
-    changed = {"trees": challenger, "quality": worth, "spread": spread_of(others)}
+
+    def beside(kind: Literal["logistic", "trees"], worth: Quality) -> Beaten:
+        figures = {name: getattr(worth, name) for name in ("auc", "brier", "calibration_error")}
+        return Beaten(kind=kind, **figures, gain=better, error=error)
+
+    worth = quality(others, gone)
+    kept = {"features": model.quality.features, "beaten": beside("logistic", model.quality)}
+    changed = {"trees": challenger, "quality": worth.model_copy(update=kept), "spread": spread_of(others)}
     other = model.model_copy(update=changed)
-    return other if better > error and other.passes >= model.passes else model
+    if better > error and other.passes >= model.passes:
+        return other
+    return model.model_copy(update={"quality": model.quality.model_copy(update={"beaten": beside("trees", worth)})})
 
 
 def labelled(

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -10,6 +10,45 @@ from learning.drift import Bands
 
 #: Bands in which chances are compared with what happened.
 BANDS: Final = 10
+
+
+class Floor(NamedTuple):
+    """What a figure of a model must reach before anybody is scored by it, and what it reached."""
+
+    figure: Literal["auc", "brier", "calibration_error", "gini", "captured", "total_off"]
+    reached: float
+    floor: float
+    #: Whether less is better.
+    at_most: bool
+
+    @property
+    def is_met(self) -> bool:
+        """Whether it is reached."""
+        return self.reached <= self.floor if self.at_most else self.reached >= self.floor
+
+
+class Tenth(BaseModel):
+    """A tenth of the players that a score was judged on, by what it said: the mean of that, and of what came."""
+
+    model_config = ConfigDict(frozen=True)
+
+    players: int
+    said: float
+    happened: float
+
+
+class Beaten(BaseModel):
+    """What the other of two models was worth, the one that is not used, on the same players."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Literal["logistic", "trees"]
+    auc: float
+    brier: float
+    calibration_error: float
+    #: By how much the Brier of the trees is better than that of the logistic model, and the error of that.
+    gain: float
+    error: float
 
 
 class Quality(BaseModel):
@@ -28,6 +67,17 @@ class Quality(BaseModel):
     #: How the features of these players lay, by name. Here and not beside: a release before reads past what it does not
     #: know of a quality, and would not read a model with a field more.
     features: dict[str, Bands] | None = None
+    #: The lowest chances first. None of a release before.
+    tenths: list[Tenth] | None = None
+    beaten: Beaten | None = None
+
+    def floors(self, *, auc: float, brier: float, calibration_error: float) -> list[Floor]:
+        """Each figure beside what it must reach."""
+        return [
+            Floor("auc", self.auc, auc, at_most=False),
+            Floor("brier", self.brier, brier, at_most=True),
+            Floor("calibration_error", self.calibration_error, calibration_error, at_most=True),
+        ]
 
     @property
     def in_words(self) -> str:
@@ -43,7 +93,23 @@ def quality(chances: Sequence[float], happened: Sequence[bool]) -> Quality:
         auc=auc(chances, happened),
         brier=math.fsum((chance - one) ** 2 for chance, one in zip(chances, happened, strict=True)) / len(chances),
         calibration_error=calibration_error(chances, happened),
+        tenths=tenths(chances, [float(one) for one in happened]),
     )
+
+
+def tenths(said: Sequence[float], came: Sequence[float]) -> list[Tenth]:
+    """Players in bands of equally many by what was said of them, the lowest first: what was said, and what came."""
+    found = []
+    for part in _bands(said):
+        sums = [math.fsum(values[index] for index in part) / len(part) for values in (said, came)]
+        found.append(Tenth(players=len(part), said=sums[0], happened=sums[1]))
+    return found
+
+
+def _bands(said: Sequence[float]) -> list[list[int]]:
+    order = sorted(range(len(said)), key=said.__getitem__)
+    parts = [order[band * len(order) // BANDS : (band + 1) * len(order) // BANDS] for band in range(BANDS)]
+    return [part for part in parts if part]
 
 
 def auc(chances: Sequence[float], happened: Sequence[bool]) -> float:
@@ -71,15 +137,12 @@ def calibration_error(chances: Sequence[float], happened: Sequence[bool]) -> flo
     Less what chance alone makes of it on average: of a thousand players it is 0.03 where every chance is true, so that
     one such model in four would else be taken for a wrong one.
     """
-    order = sorted(range(len(chances)), key=chances.__getitem__)
     squares = 0.0
-    for band in range(BANDS):
-        part = order[band * len(order) // BANDS : (band + 1) * len(order) // BANDS]
-        if part:
-            off = math.fsum(chances[index] - happened[index] for index in part)
-            by_chance = math.fsum(chances[index] * (1 - chances[index]) for index in part)
-            squares += (off * off - by_chance) / len(part)
-    return math.sqrt(max(0.0, squares / len(order)))
+    for part in _bands(chances):
+        off = math.fsum(chances[index] - happened[index] for index in part)
+        by_chance = math.fsum(chances[index] * (1 - chances[index]) for index in part)
+        squares += (off * off - by_chance) / len(part)
+    return math.sqrt(max(0.0, squares / len(chances)))
 
 
 class ValueQuality(BaseModel):
@@ -96,8 +159,9 @@ class ValueQuality(BaseModel):
     captured: float
     #: By which part of what came the sum that was expected is off; above zero where it was too much.
     total_off: float
-    #: As those of `Quality`.
+    #: As those of `Quality`; the tenths are of amounts a player, in minor units.
     features: dict[str, Bands] | None = None
+    tenths: list[Tenth] | None = None
 
 
 def value_quality(expected: Sequence[float], came: Sequence[float]) -> ValueQuality:
@@ -111,6 +175,7 @@ def value_quality(expected: Sequence[float], came: Sequence[float]) -> ValueQual
         gini=gini(expected, came),
         captured=captured(expected, came),
         total_off=math.fsum(expected) / total - 1,
+        tenths=tenths(expected, came),
     )
 
 

@@ -37,6 +37,11 @@ class LogLinearModel(BaseModel):
             for name, mean, spread, weight in zip(self.features, self.means, self.spreads, self.weights, strict=True)
         }
 
+    @property
+    def strengths(self) -> dict[str, float]:
+        """By how much the logarithm moves where a feature is its spread above the mean; below 0 where it falls."""
+        return dict(zip(self.features, self.weights, strict=True))
+
     def logarithm(self, values: Mapping[str, float]) -> float:
         """All of them together, with what an average player has."""
         return self.intercept + math.fsum(self.parts(values).values())

@@ -5,15 +5,19 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, NamedTuple, Protocol, Self
+from typing import Final, Literal, NamedTuple, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict
 
 from learning.churn_features import PastDeposit
+from learning.closed_windows import ClosedWindow
 from learning.drift import Bands, bands_of_spread, feature_drifts, score_drift
+from learning.judging_scores import Floor, Quality, ValueQuality
 
 Deposits = Mapping[str, Sequence[PastDeposit]]
 
+#: What a model is.
+ModelKind = Literal["logistic", "trees", "poisson"]
 #: Reasons that are told with a score.
 REASONS_TOLD: Final = 3
 #: Whole numbers come to the same in any order, and floats do not.
@@ -133,8 +137,36 @@ class ScoreModel(Protocol):
     """A model of any score."""
 
     @property
+    def learned_until(self) -> datetime:
+        """Deposits from then on were not learned from."""
+
+    @property
+    def rows(self) -> int:
+        """Of how many rows it was learned."""
+
+    @property
+    def quality(self) -> Quality | ValueQuality:
+        """What it was worth on players it had not seen."""
+
+    @property
     def passes(self) -> bool:
         """Whether it is good enough to be used."""
+
+    @property
+    def floors(self) -> Sequence[Floor]:
+        """What it must reach, and what it reached."""
+
+    @property
+    def goes_the_right_way(self) -> bool:
+        """Whether what everybody knows of players is so by it too, such as that who is silent leaves more likely."""
+
+    @property
+    def kind(self) -> ModelKind:
+        """What scores."""
+
+    @property
+    def strengths(self) -> Mapping[str, float]:
+        """How much each feature counts; below 0 where more of it lowers the score. Of trees it is above 0."""
 
     @property
     def worth(self) -> str:
@@ -142,6 +174,12 @@ class ScoreModel(Protocol):
 
     def worse_than(self, before: Self, /) -> bool:
         """Whether it is worse than the one that is used, by more than two judged windows differ by themselves."""
+
+    def closed_windows(self, players: Deposits, now: datetime) -> list[ClosedWindow]:
+        """How it did on the newest windows that are over and that it did not learn from, the newest first.
+
+        None of too few players. `players` are all of the house, or of a share of it, as they are learned from.
+        """
 
     def survey(self, players: Deposits, moment: datetime) -> Survey:
         """What is counted of some of the players at a moment; parts are added up."""

@@ -42,6 +42,17 @@ class TreesModel(BaseModel):
                 node = below
         return dict(moved)
 
+    @property
+    def strengths(self) -> dict[str, float]:
+        """How much the forks of each feature move the log odds, all together, whichever way."""
+        moved = dict.fromkeys(self.names, 0.0)
+        for tree in self.trees:
+            for node, feature in enumerate(tree.features):
+                if feature >= 0:
+                    below = (tree.values[tree.left[node]], tree.values[tree.right[node]])
+                    moved[self.names[feature]] += sum(abs(one - tree.values[node]) for one in below)
+        return moved
+
     def chance(self, values: Mapping[str, float]) -> float:
         """The chance that it happens, from 0 to 1."""
         known = [values[name] for name in self.names]

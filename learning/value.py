@@ -15,11 +15,12 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict
 
 from learning.churn_features import PastDeposit
+from learning.closed_windows import TOLD_AFTER, ClosedWindow, of_ranking
 from learning.differences import NoNumber
 from learning.drift import bands_of_features, spread_of
-from learning.judging_scores import ValueQuality, value_quality
+from learning.judging_scores import Floor, ValueQuality, gini, value_quality
 from learning.poisson import PoissonModel, fit_poisson
-from learning.scored import Deposits, Scored, ScoredNight, Survey, against_usual, night_of, reasons
+from learning.scored import Deposits, ModelKind, Scored, ScoredNight, Survey, against_usual, night_of, reasons
 from learning.value_features import AHEAD, PAIRS, REASONS, value_features
 from workflows.local_time import DAY
 
@@ -56,13 +57,27 @@ class ValueModel(BaseModel):
     @property
     def passes(self) -> bool:
         """Whether it is good enough to be used."""
+        return all(one.is_met for one in self.floors) and self.goes_the_right_way
+
+    @property
+    def floors(self) -> list[Floor]:
+        """What it must reach."""
         judged = self.quality
-        return (
-            judged.gini >= LEAST_GINI
-            and judged.captured >= LEAST_CAPTURED
-            and abs(judged.total_off) <= MOST_TOTAL_OFF
-            and self.rises_with_deposits
-        )
+        return [
+            Floor("gini", judged.gini, LEAST_GINI, at_most=False),
+            Floor("captured", judged.captured, LEAST_CAPTURED, at_most=False),
+            Floor("total_off", abs(judged.total_off), MOST_TOTAL_OFF, at_most=True),
+        ]
+
+    @property
+    def kind(self) -> ModelKind:
+        """What scores."""
+        return "poisson"
+
+    @property
+    def strengths(self) -> dict[str, float]:
+        """How much each feature counts."""
+        return self.poisson.strengths
 
     @property
     def worth(self) -> str:
@@ -74,7 +89,7 @@ class ValueModel(BaseModel):
         )
 
     @property
-    def rises_with_deposits(self) -> bool:
+    def goes_the_right_way(self) -> bool:
         """Whether who deposits more, or lately, is expected to bring more: a model that denies it is wrong."""
         moment = self.learned_until
         few = [PastDeposit(moment - timedelta(days=days), 5_000) for days in range(3, 100, 6)]
@@ -90,6 +105,19 @@ class ValueModel(BaseModel):
         """What a player will deposit in 90 days, in minor units, before the house's level; 0 for one long gone."""
         known = value_features(deposits, moment)
         return 0.0 if known is None else self.poisson.expected(known)
+
+    def closed_windows(self, players: Deposits, now: datetime) -> list[ClosedWindow]:
+        """How well it ranked who brought more, in the newest 90 days that are over and that it did not learn from."""
+        found = []
+        for window in range(1, TOLD_AFTER + 1):
+            began = now - window * AHEAD
+            known = known_before(players, began) if began >= self.learned_until else []
+            came = [brought_in(deposits, began, began + AHEAD) for deposits in known]
+            if len(known) < LEAST_JUDGED or not any(came):
+                break
+            ranked = gini([self.expected(deposits, began) for deposits in known], came)
+            found.append(of_ranking(began + AHEAD, len(known), self.quality.gini, ranked))
+        return found
 
     def survey(self, players: Deposits, moment: datetime) -> Survey:
         """What is counted of some of the players at a moment, with what each is expected to bring."""
@@ -131,7 +159,7 @@ def learn_value(players: Deposits, now: datetime) -> ValueModel | NoNumber:
     for number in range(MOMENTS):
         found, brought = brought_by(players, judged_at - AHEAD - number * APART, most=MOST_ROWS // MOMENTS)
         rows, came = [*rows, *found], [*came, *brought]
-    known = [deposits for deposits in players.values() if any(one.at < judged_at for one in deposits)]
+    known = known_before(players, judged_at)
     truth = [brought_in(deposits, judged_at, now) for deposits in known]
     if len(rows) < LEAST_ROWS or len(known) < LEAST_JUDGED or not any(came) or not any(truth):
         return NoNumber(
@@ -151,6 +179,11 @@ def learn_value(players: Deposits, now: datetime) -> ValueModel | NoNumber:
         quality=worth.model_copy(update={"features": bands_of_features(recent)}),
         spread=spread_of([poisson.expected(one) for one in recent]),
     )
+
+
+def known_before(players: Deposits, moment: datetime) -> list[Sequence[PastDeposit]]:
+    """The deposits of everybody who had made one before a moment."""
+    return [deposits for deposits in players.values() if any(one.at < moment for one in deposits)]
 
 
 def brought_by(

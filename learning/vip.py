@@ -11,11 +11,12 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict
 
 from learning.churn_features import PastDeposit
+from learning.closed_windows import TOLD_AFTER, ClosedWindow, of_chances
 from learning.differences import NoNumber
 from learning.drift import bands_of_features, spread_of
-from learning.judging_scores import Quality, quality
+from learning.judging_scores import Floor, Quality, quality
 from learning.logistic import LogisticModel, fit_logistic
-from learning.scored import Deposits, Scored, ScoredNight, Survey, against_usual, night_of, reasons
+from learning.scored import Deposits, ModelKind, Scored, ScoredNight, Survey, against_usual, night_of, reasons
 from learning.value import APART, LEAST_JUDGED, MOMENTS, MOST_ROWS, brought_in, recent_features
 from learning.value_features import AHEAD, PAIRS, REASONS, value_features
 
@@ -44,13 +45,23 @@ class VipModel(BaseModel):
     @property
     def passes(self) -> bool:
         """Whether it is good enough to be used."""
-        judged = self.quality
-        return (
-            judged.auc >= LEAST_AUC
-            and judged.brier <= MOST_BRIER
-            and judged.calibration_error <= MOST_CALIBRATION_ERROR
-            and self.rises_with_deposits
-        )
+        return all(one.is_met for one in self.floors) and self.goes_the_right_way
+
+    @property
+    def floors(self) -> list[Floor]:
+        """What it must reach."""
+        most = MOST_CALIBRATION_ERROR
+        return self.quality.floors(auc=LEAST_AUC, brier=MOST_BRIER, calibration_error=most)
+
+    @property
+    def kind(self) -> ModelKind:
+        """What scores."""
+        return "logistic"
+
+    @property
+    def strengths(self) -> dict[str, float]:
+        """How much each feature counts."""
+        return self.logistic.strengths
 
     @property
     def worth(self) -> str:
@@ -58,7 +69,7 @@ class VipModel(BaseModel):
         return self.quality.in_words
 
     @property
-    def rises_with_deposits(self) -> bool:
+    def goes_the_right_way(self) -> bool:
         """Whether who deposits more is likelier to be at the top: a model that denies it is wrong."""
         moment = self.learned_until
         few = [PastDeposit(moment - timedelta(days=days), 5_000) for days in range(3, 100, 6)]
@@ -70,6 +81,17 @@ class VipModel(BaseModel):
     def worse_than(self, before: "VipModel") -> bool:
         """Whether its chances are worse by more than two judged windows differ by themselves."""
         return self.quality.brier > before.quality.brier + 0.01
+
+    def closed_windows(self, players: Deposits, now: datetime) -> list[ClosedWindow]:
+        """How true its chances were of the newest 90 days that are over and that it did not learn from."""
+        found = []
+        for window in range(1, TOLD_AFTER + 1):
+            began = now - window * AHEAD
+            rows, rose = at_the_top(players, began) if began >= self.learned_until else ([], [])
+            if len(rows) < LEAST_JUDGED:
+                break
+            found.append(of_chances(began + AHEAD, [*map(self.logistic.chance, rows)], rose))
+        return found
 
     def survey(self, players: Deposits, moment: datetime) -> Survey:
         """What is counted of some of the players at a moment."""

@@ -22,10 +22,11 @@ from activities.actors import engine_in
 from activities.clock import Clock
 from activities.database import Database
 from activities.figures.followers import EVENTS, JOURNEYS, cursor_of
-from activities.found_changes import FoundChange, list_changes, note_changes, note_told
+from activities.found_changes import ONCE_IN, FoundChange, list_changes, note_changes, note_told
 from activities.loops.maintenance import heartbeating
 from activities.player_rows import lock_state
 from activities.providers.adapter import Adapter, OutgoingMessage
+from activities.score_trainings import Training, list_trainings
 from activities.settings import Settings
 from activities.standalone_tasks import StandaloneTask
 from learning.changes import BLOCKS, LATELY, PaceChange, changed, has_stopped, paces_of, share_change
@@ -34,6 +35,7 @@ from learning.drift import DRIFT_TO_LOOK_AT, DRIFT_TOO_LARGE
 from workflows.background.take_figures import FIND
 from workflows.figures.definitions import week_of
 from workflows.player_state.journey_facts import journey_facts
+from workflows.scores import VALUE
 from workflows.source.journey_loading import Registry
 from workflows.task_kinds import BY_HAND, TASK_KINDS
 
@@ -96,6 +98,7 @@ class ChangeWatch:
             every += await self._entries_that_stop(connection, brand, today) if counted[0] else []
             every += await groups_that_moved(connection, brand, today) if counted[1] else []
             every += await scores_that_drifted(connection, brand, today)
+            every += await scores_that_are_off(connection, brand, today)
             told = [one for one in every if await note_changes(connection, brand, [one], today)]
         for one in told:
             found[one.kind] += 1
@@ -228,6 +231,29 @@ async def scores_that_drifted(connection: AsyncConnection, brand: str, today: da
     rows = await _ask(connection, _DRIFTED, brand, today)
     said = [(row.name, _drift_in_words(row.name, row.drift)) for row in rows]
     return [FoundChange("score", name, says) for name, says in said if says is not None]
+
+
+async def scores_that_are_off(connection: AsyncConnection, brand: str, today: date) -> list[FoundChange]:
+    """Scores whose model was off in one closed window after the other, and for which nothing better was learned."""
+    trainings = await list_trainings(connection, brand)
+    lately = [one for one in trainings.values() if one.is_off and today - one.tried_at.date() < ONCE_IN]
+    return [FoundChange("score", f"{one.name} off", _off_in_words(one)) for one in lately]
+
+
+def _off_in_words(training: Training) -> str:
+    says = (
+        "until {until} it ranked players at a Gini of {happened:.2f}, and was judged at {said:.2f}"
+        if training.name == VALUE
+        else "until {until} it said {said:.0%} and {happened:.0%} came true"
+    )
+    told = [
+        says.format(until=one.until.date(), said=one.said, happened=one.happened).replace("%", " %")
+        for one in training.windows
+    ]
+    return (
+        f"What {training.name} v{training.looked_at} says of players was off {len(told)} times in succession: "
+        f"{', '.join(told)}. Nothing better was learned, so it is used."
+    )
 
 
 def _drift_in_words(name: str, drifts: Mapping[str, float]) -> str | None:

@@ -20,7 +20,7 @@ from activities.database import Database
 from activities.loops.brand_failures import is_everybodys
 from activities.message_rows import GONE_OUT, WAITING
 from activities.own_process import in_own_process
-from activities.score_models import ModelRow, ModelState, champion, keep_model, list_models, retire
+from activities.score_models import ModelRow, ModelState, champion, keep_model, newest_learned_at, retire
 from learning.channel_learning import LearnedChannels, PastChoice, PastMessage, learn_channels
 from learning.differences import NoNumber
 from learning.off_policy import PolicyWorth
@@ -74,10 +74,10 @@ class ChannelLearning:
     async def _learn_if_due(self, brand: str) -> ModelState | None:
         now = self.clock()
         async with self.database.reading() as connection:
-            known = [one for one in await list_models(connection, brand) if one.name == CHANNELS_LEARNED]
+            newest = await newest_learned_at(connection, brand, CHANNELS_LEARNED)
+            if newest is not None and now - newest < LEARN_EVERY:
+                return None
             before = await champion(connection, brand, CHANNELS_LEARNED)
-        if known and now - known[0].learned_at < LEARN_EVERY:
-            return None
         return await self._learn(brand, before, now)
 
     async def _learn(self, brand: str, before: ModelRow | None, now: datetime) -> ModelState | None:

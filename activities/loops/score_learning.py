@@ -7,31 +7,45 @@ objected to being profiled is neither scored nor learned from.
 import logging
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 from prometheus_client import Counter, Gauge
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
 from activities.clock import Clock
 from activities.database import Database
 from activities.intake.intake import Intake
+from activities.intake.receipts import Receipt
 from activities.loops.brand_failures import is_everybodys
 from activities.loops.channel_learning import ChannelLearning
 from activities.loops.maintenance import heartbeating
 from activities.own_process import Beside, InPlace, own_process
 from activities.past_deposits import (
     DepositWindow,
+    PastDeposits,
     PlayerRange,
     deposits_among,
     deposits_to_learn_from,
     player_ranges,
     yardsticks_now,
 )
-from activities.score_models import ModelRow, ModelState, champion, keep_model, list_models, note_scored, retire
+from activities.score_models import (
+    YARDSTICKS,
+    ModelRow,
+    ModelState,
+    champion,
+    keep_model,
+    newest_learned_at,
+    note_scored,
+    read_model,
+    retire,
+)
+from activities.score_trainings import Became, Training, note_training
 from learning.churn_features import PastDeposit
 from learning.differences import NoNumber
 from learning.drift import DRIFT_TOO_LARGE
@@ -55,13 +69,18 @@ MOST_LEARNED_FROM: Final = 100_000
 MOST_DEPOSITS: Final = 2_000_000
 #: Players that are read and scored at a time.
 SCORED_AT_ONCE: Final = 5_000
-#: Where a model's row has what amounts of each currency were multiplied by, if there were several.
-YARDSTICKS: Final = "yardsticks"
+#: What intake puts off is told so much later: it is as busy as that, and the night is long.
+AGAIN_AFTER: Final = timedelta(minutes=5)
 
 LEARNED: Final = Counter("journeys_score_models_total", "Models that were learned.", ["score", "became"])
 TOLD: Final = Counter("journeys_scores_told_total", "Scores of players that moved and were told.", ["score"])
 FAILED: Final = Counter(
     "journeys_score_failures_total", "Times that learning or scoring a brand failed.", ["step", "score", "brand"]
+)
+OFF: Final = Counter(
+    "journeys_score_models_off_total",
+    "Times that nothing better was learned than a model that was off in one closed window after the other.",
+    ["score", "brand"],
 )
 DRIFT: Final = Gauge(
     "journeys_score_drift", "How far a brand's players are from those of its model.", ["score", "brand"]
@@ -107,6 +126,7 @@ class ScoreLearning:
         self.in_process = in_process
         self.at_once = at_once
         self._come_to: tuple[str, str, str, int] | tuple[()] = ()
+        self._put_off = 0
 
     @activity.defn(name=LEARN)
     async def learn(self, given: Now | None = None) -> LearnedScores:
@@ -145,23 +165,26 @@ class ScoreLearning:
                     raise  # Temporal tries the whole again.
                 FAILED.labels("learn", kind.name, brand).inc()
                 logger.exception("Learning %s for %s failed; other brands and scores go on.", kind.name, brand)
+                await self._note(Training(brand, kind.name, now, "failed", "The log of the worker says why."))
         return LearnedScores(champions=became.count("champion"), shadows=became.count("shadow"))
 
     async def _learn_if_due(self, brand: str, kind: ScoreKind, now: datetime) -> ModelState | None:
         async with self.database.reading() as connection:
-            known = [one for one in await list_models(connection, brand) if one.name == kind.name]
+            newest = await newest_learned_at(connection, brand, kind.name)
+            if newest is not None and now - newest < LEARN_EVERY:
+                return None
             before = await champion(connection, brand, kind.name)
-        if known and now - known[0].learned_at < LEARN_EVERY:
-            return None
         return await self._learn(brand, kind, before, now)
 
     async def score_due(self, now: datetime | None = None) -> ScoredPlayers:
         """Score each brand's players by each score at a moment; how many scores there are, and how many were told.
 
-        A brand that fails is logged and counted, and keeps no other from being scored.
+        A brand that fails is logged and counted, and keeps no other from being scored. Raises where what was to be told
+        was put off, after all else is done: Temporal begins again as of the same moment, and only that is told then.
         """
         now = now or self.clock()
         seen = told = 0
+        self._put_off = 0
         for brand, kind in await self._brands():
             try:
                 scored = await self._score_brand(brand, kind, now)
@@ -172,6 +195,9 @@ class ScoreLearning:
                 logger.exception("Scoring %s of %s failed; other brands and scores go on.", kind.name, brand)
                 continue
             seen, told = seen + scored.seen, told + scored.told
+        if self._put_off:
+            says = f"{self._put_off} scores are told later: more is sent just now than can be taken."
+            raise ApplicationError(says, type="ScoresPutOff", next_retry_delay=AGAIN_AFTER)
         return ScoredPlayers(seen=seen, told=told)
 
     async def _score_brand(self, brand: str, kind: ScoreKind, now: datetime) -> ScoredPlayers:
@@ -207,21 +233,40 @@ class ScoreLearning:
         most = {"players": MOST_LEARNED_FROM, "deposits": MOST_DEPOSITS}
         async with self.database.reading() as connection:
             past = await deposits_to_learn_from(connection, brand, now - kind.looks_back, now, **most)
+        older = None if before is None else _read(kind, before)
+        training = Training(brand, kind.name, now, "none", "")
         async with self._beside() as beside:
             learned = await beside.do(kind.learn, past.players, now)
+            training = replace(training, **_judged(learned, before, older))
+            if before is not None and older is not None and training.became != "champion" and _same_unit(before, past):
+                windows = await beside.do(older.closed_windows, past.players, now)
+                training = replace(training, looked_at=before.version, windows=windows)
+        if training.is_off:
+            OFF.labels(kind.name, brand).inc()
+            logger.warning("The %s model v%s of %s is off, and none is better.", kind.name, training.looked_at, brand)
         if isinstance(learned, NoNumber):
             logger.info("No %s model for %s: %s.", kind.name, brand, learned.reason)
+            await self._note(training)
             return None
-        state, why = _judged(kind, learned, before)
+        return await self._keep(training, learned, past.yardsticks)
+
+    async def _keep(self, training: Training, learned: ScoreModel, yardsticks: Mapping[str, float]) -> ModelState:
+        brand, name, why = training.brand, training.name, training.says
+        state: ModelState = "champion" if training.became == "champion" else "shadow"
         # What is not there is left out: a release that knows nothing of it reads the model still.
         artifact = learned.model_dump(mode="json", exclude_none=True)
-        if len(past.yardsticks) > 1:
-            artifact[YARDSTICKS] = past.yardsticks
+        if len(yardsticks) > 1:
+            artifact[YARDSTICKS] = yardsticks
         async with self.database.transaction() as connection:
-            version = await keep_model(connection, brand, kind.name, artifact, state, why, now)
-        LEARNED.labels(kind.name, state).inc()
-        logger.info("The %s model v%s for %s is %s: %s.", kind.name, version, brand, state, why)
+            version = await keep_model(connection, brand, name, artifact, state, why, training.tried_at)
+            await note_training(connection, replace(training, version=version))
+        LEARNED.labels(name, state).inc()
+        logger.info("The %s model v%s for %s is %s: %s.", name, version, brand, state, why)
         return state
+
+    async def _note(self, training: Training) -> None:
+        async with self.database.transaction() as connection:
+            await note_training(connection, training)
 
     async def _score(self, kind: ScoreKind, row: ModelRow, model: ScoreModel, now: datetime) -> ScoredPlayers:
         """Count all players first, part by part, for only all of them say what is usual; then score each part."""
@@ -284,11 +329,15 @@ class ScoreLearning:
             if before.by_us and not before.over and player not in part.scored
         ]
         events = [*moved, *over]
+        receipts: list[Receipt] = []
         for start in range(0, len(events), AT_ONCE):
             # The moment given is Temporal's, and its clock may be a little ahead: nothing happens after it is received.
-            await self.intake.ingest(part.brand, events[start : start + AT_ONCE], max(now, self.clock()))
-        TOLD.labels(kind.name).inc(len(events))
-        return len(moved)
+            at = max(now, self.clock())
+            receipts += await self.intake.ingest(part.brand, events[start : start + AT_ONCE], at)
+        put_off = receipts.count("later")
+        self._put_off += put_off
+        TOLD.labels(kind.name).inc(len(events) - put_off)
+        return len(moved) - receipts[: len(moved)].count("later")
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,25 +391,37 @@ def _ended(kind: ScoreKind, player: str, before: _Told, now: datetime) -> ScoreC
     )
 
 
-def _judged(kind: ScoreKind, learned: ScoreModel, before: ModelRow | None) -> tuple[ModelState, str]:
-    """Whether a model is to score players, and why."""
+class _Judged(TypedDict):
+    """What became of what was learned, and why."""
+
+    became: Became
+    says: str
+
+
+def _judged(learned: ScoreModel | NoNumber, before: ModelRow | None, older: ScoreModel | None) -> _Judged:
+    """Whether a model is to score players, and why; `older` is the one in use, as it can be read."""
+    if isinstance(learned, NoNumber):
+        return {"became": "none", "says": learned.reason}
     if not learned.passes:
-        return "shadow", f"below the floors: {learned.worth}"
-    older = None if before is None else _read(kind, before)
+        return {"became": "shadow", "says": f"below the floors: {learned.worth}"}
     # Judged on other days, so a little worse is no reason to keep the older one.
     if before is not None and older is not None and learned.worse_than(older):
-        return "shadow", f"worse than v{before.version}: {learned.worth}"
-    return "champion", learned.worth
+        return {"became": "shadow", "says": f"worse than v{before.version}: {learned.worth}"}
+    return {"became": "champion", "says": learned.worth}
+
+
+def _same_unit(row: ModelRow, past: PastDeposits) -> bool:
+    """Whether amounts are told in the unit that a model knows: another currency may be the most used one by now."""
+    known: Mapping[str, float] = row.artifact.get(YARDSTICKS, {})
+    return all(known.get(currency, 1.0) == 1.0 for currency, stick in past.yardsticks.items() if stick == 1.0)
 
 
 def _read(kind: ScoreKind, row: ModelRow) -> ScoreModel | None:
-    """The model of a row; None for one that another release wrote and this one cannot read, as while one rolls."""
-    try:
-        return kind.read({key: value for key, value in row.artifact.items() if key != YARDSTICKS})
-    except ValueError:
+    model = read_model(kind, row)
+    if model is None:
         told = "The %s model v%s of %s is of another release; nothing is done by it."
         logger.warning(told, row.name, row.version, row.brand)
-        return None
+    return model
 
 
 async def _told(

@@ -8,10 +8,18 @@ from temporalio.exceptions import ApplicationError
 
 from activities.database import Database
 from activities.found_changes import list_changes
-from activities.loops.change_watch import ChangeWatch, deliveries_that_fell, groups_that_moved, top_paces
+from activities.loops.change_watch import (
+    ChangeWatch,
+    deliveries_that_fell,
+    groups_that_moved,
+    scores_that_are_off,
+    top_paces,
+)
 from activities.providers.adapter import ChannelUnavailable, Delivered, OutgoingMessage
+from activities.score_trainings import Training, note_training
 from activities.settings import Settings
 from activities.tables import changes, score_models, tasks
+from learning.closed_windows import ClosedWindow
 from tests.support.engine import BRAND, NOON, Casino, connected, declared, execute, rows
 from workflows import DepositFailed, ExclusionSet, Player, always, days, journey, on
 from workflows.source.journey_loading import Registry
@@ -271,6 +279,33 @@ async def test_a_score_whose_players_have_become_others_is_told_and_nothing_done
     assert "that vip scored" in mail.body
     assert "it is not used any more until the next is learned." in mail.body
     assert {row["state"] for row in await rows(database, score_models)} == {"champion"}
+
+
+async def test_a_model_that_was_wrong_in_two_windows_and_stayed_is_told(
+    database: Database, casino: Casino, watch: ChangeWatch, post: Post
+) -> None:
+    await casino.registers(casino.player())
+    newest = ClosedWindow(until=NOON, players=400, said=0.42, happened=0.55, off=0.12)
+    both = [newest, newest.model_copy(update={"until": NOON - 30 * DAY})]
+    once = [both[0], both[1].model_copy(update={"off": 0.02})]
+    ranked = [one.model_copy(update={"said": 0.93, "happened": 0.81}) for one in both]
+    given = [
+        Training(BRAND, "churn", NOON, "shadow", "worse than v3", 4, 3, both),
+        Training(BRAND, "vip", NOON, "shadow", "worse than v1", 2, 1, once),
+        Training(BRAND, "value", NOON, "none", "too few", None, 7, ranked),
+        Training("long-ago", "churn", NOON - 7 * DAY, "shadow", "worse than v1", 2, 1, both),
+    ]
+    async with database.transaction() as connection:
+        for one in given:
+            await note_training(connection, one)
+        assert await scores_that_are_off(connection, "long-ago", NOON.date()) == []
+    assert (await watch.look())["score"] == 2
+    (mail,) = post.taken
+    assert "What churn v3 says of players was off 2 times in succession" in mail.body
+    assert "it said 42 % and 55 % came true" in mail.body
+    assert "it ranked players at a Gini of 0.81, and was judged at 0.93" in mail.body
+    assert "vip" not in mail.body
+    assert (await watch.look()).get("score", 0) == 0, "It is told once a week."
 
 
 async def test_the_features_that_moved_are_named_and_one_that_moved_alone_stops_nothing(

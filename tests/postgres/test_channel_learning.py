@@ -9,7 +9,7 @@ import pytest
 
 from activities.database import Database
 from activities.loops.channel_learning import FAILED, ChannelLearning, choices_of, messages_of
-from activities.score_models import champion, list_models
+from activities.score_models import champion, newest_versions
 from activities.tables import score_models
 from learning.channel_learning import LearnedChannels
 from tests.support.channel_casino import ChannelCasino
@@ -161,7 +161,7 @@ async def test_newer_rates_take_the_place_of_older(parts: Effects) -> None:
     parts.casino.clock.now += timedelta(days=7)
     assert (await learning.learn_due()).champions == 1
     async with parts.database.reading() as connection:
-        assert [one.state for one in await list_models(connection, BRAND)] == ["champion", "retired"]
+        assert [one.state for one in await newest_versions(connection, BRAND, 12)] == ["champion", "retired"]
 
 
 @pytest.mark.usefixtures("small_logs")

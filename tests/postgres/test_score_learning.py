@@ -1,15 +1,17 @@
 """Scores on Postgres: learned from the events, used past the floors, told when they move."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
-from sqlalchemy import text
+from sqlalchemy import event, text
+from temporalio.exceptions import ApplicationError
 
 from activities.database import Database, TimeLimits
-from activities.loops.score_learning import FAILED
+from activities.intake.intake import MAX_EVENTS
+from activities.loops.score_learning import FAILED, OFF, TOLD
 from activities.past_deposits import (
     DepositWindow,
     PastDeposits,
@@ -19,6 +21,7 @@ from activities.past_deposits import (
     yardsticks_now,
 )
 from activities.score_models import champion, keep_model
+from activities.score_trainings import Training, list_trainings
 from activities.settings import Settings
 from activities.tables import events, score_models
 from learning.churn import ChurnModel
@@ -47,7 +50,7 @@ async def shared(module_postgres_url: str) -> AsyncIterator[Effects]:
 async def parts(shared: Effects) -> AsyncIterator[Effects]:
     with shared.for_one_test():
         shared.casino.clock.now = NIGHT
-        for table in ("score_models", "events"):
+        for table in ("score_models", "score_trainings", "events"):
             await execute(shared.database, f"DELETE FROM {table}")
         yield shared
 
@@ -91,6 +94,35 @@ async def with_a_broken_brand(parts: Effects) -> None:
     )
 
 
+async def kept(parts: Effects, players: Mapping[str, Sequence[PastDeposit]]) -> int:
+    """Deposits of many players, as imported history; how many there are."""
+    await parts.casino.registers("m-0")
+    await execute(
+        parts.database,
+        "INSERT INTO players (brand, id) SELECT :brand, 'm-' || n FROM generate_series(0, 479) n "
+        "ON CONFLICT DO NOTHING",
+        brand=BRAND,
+    )
+    given = [(player, one.at) for player, known in players.items() for one in known]
+    for start in range(0, len(given), 5_000):
+        values = ",".join(
+            f"('{BRAND}', '/t', 'x-{start + n}', {10_000_000 + start + n}, '{DepositApproved.type}', '{player}', "
+            f"'{at.isoformat()}', now(), true, '{{\"amount_minor\": 2000}}')"
+            for n, (player, at) in enumerate(given[start : start + 5_000])
+        )
+        await execute(
+            parts.database,
+            "INSERT INTO events (brand, source, id, seq, type, player_id, occurred_at, received_at, history, data) "
+            f"VALUES {values}".replace(":", "\\:"),
+        )
+    return len(given)
+
+
+async def trained(parts: Effects, brand: str = BRAND) -> Training:
+    async with parts.database.reading() as connection:
+        return (await list_trainings(connection, brand))["churn"]
+
+
 def failures(step: str) -> float:
     return FAILED.labels(step, "churn", "aaa")._value.get()  # type: ignore[no-any-return]
 
@@ -101,46 +133,75 @@ class TestLearning:
         became = await learning(parts).learn_due()
         assert (became.champions, became.shadows) == (0, 0)
         assert await rows(parts.database, score_models) == []
+        training = await trained(parts)
+        assert (training.became, training.version, training.tried_at) == ("none", None, NIGHT)
+        assert training.says.startswith("0 rows to learn from and 0 to judge on; 3000 and 100 are needed")
 
     async def test_what_is_learned_is_kept_with_its_figures_and_once_a_week(self, parts: Effects) -> None:
         await with_a_broken_brand(parts)
         before = failures("learn")
-        await parts.casino.registers("m-0")
-        await execute(
-            parts.database,
-            "INSERT INTO players (brand, id) SELECT :brand, 'm-' || n FROM generate_series(0, 479) n "
-            "ON CONFLICT DO NOTHING",
-            brand=BRAND,
-        )
-        given = [(player, one.at) for player, known in invented(PLAYERS).items() for one in known]
-        for start in range(0, len(given), 5_000):
-            values = ",".join(
-                f"('{BRAND}', '/t', 'x-{start + n}', {10_000_000 + start + n}, '{DepositApproved.type}', '{player}', "
-                f"'{at.isoformat()}', now(), true, '{{\"amount_minor\": 2000}}')"
-                for n, (player, at) in enumerate(given[start : start + 5_000])
-            )
-            await execute(
-                parts.database,
-                "INSERT INTO events (brand, source, id, seq, type, player_id, occurred_at, received_at, history, data) "
-                f"VALUES {values}".replace(":", "\\:"),
-            )
+        given = await kept(parts, invented(PLAYERS))
         became = await learning(parts).learn_due()
         assert became.champions + became.shadows == 1
         assert failures("learn") == before + 1, "the broken brand is told of and keeps no later one from its model"
+        assert (await trained(parts, "aaa")).became == "failed"
         [row] = await rows(parts.database, score_models)
         assert row["why"].startswith(("AUC 0.", "below the floors: AUC 0."))
+        training = await trained(parts)
+        assert (training.became, training.version, training.says) == (row["state"], 1, row["why"])
         assert (await learning(parts).learn_due()) == type(became)()
         async with parts.database.reading() as connection:
             span = (BRAND, NIGHT - timedelta(days=400), NIGHT)
             read = (await deposits_to_learn_from(connection, *span, players=1_000, deposits=1_000_000)).players
             part = (await deposits_to_learn_from(connection, *span, players=100, deposits=1_000_000)).players
-            few = (await deposits_to_learn_from(connection, *span, players=1_000, deposits=len(given) // 5 + 1)).players
+            few = (await deposits_to_learn_from(connection, *span, players=1_000, deposits=given // 5 + 1)).players
         direct = learned()
-        assert sum(map(len, read.values())) == len(given)
+        assert sum(map(len, read.values())) == given
         assert 50 < len(part) < 150, "of so many players, and all of theirs"
         assert 50 < len(few) < 150, "of as many as have about so many deposits"
         assert all(read[player] == deposits for player, deposits in [*part.items(), *few.items()])
         assert ChurnModel.model_validate(row["artifact"]).quality.auc == pytest.approx(direct.quality.auc, abs=1e-9)
+
+    async def test_whether_a_score_is_due_is_told_without_reading_a_model(self, parts: Effects) -> None:
+        await with_model(parts)
+        await parts.casino.registers(parts.casino.player())
+        asked, engine = list[str](), parts.database.engine.sync_engine
+
+        def note(*given: object) -> None:
+            statement, values = str(given[2]), str(given[3])
+            asked.extend([statement] if "score_models" in statement and f"'{BRAND}'" in values else [])
+
+        event.listen(engine, "before_cursor_execute", note)
+        try:
+            assert await learning(parts).learn_due() == LearnedScores()
+        finally:
+            event.remove(engine, "before_cursor_execute", note)
+        assert len(asked) == 1
+        assert "artifact" not in asked[0]
+
+    async def test_a_model_that_stays_in_use_is_held_against_the_windows_that_have_closed(self, parts: Effects) -> None:
+        """It says of everybody that they stay, and of the last months alone no better one can be learned."""
+        model = await with_model(parts)
+        wrong = model.model_copy(update={"logistic": model.logistic.model_copy(update={"intercept": -9.0})})
+        await execute(
+            parts.database,
+            "UPDATE score_models SET learned_at = :at, artifact = CAST(:artifact AS jsonb)",
+            at=NIGHT - timedelta(days=30),
+            artifact=wrong.model_copy(update={"trees": None}).model_dump_json(exclude_none=True),
+        )
+        since = NIGHT - timedelta(days=120)
+        await kept(parts, {name: [one for one in given if one.at > since] for name, given in invented(PLAYERS).items()})
+        counted = OFF.labels("churn", BRAND)._value
+        before = counted.get()
+        assert (await learning(parts).learn_due()) == LearnedScores()
+        training = await trained(parts)
+        assert (training.became, training.version, training.looked_at) == ("none", None, 1)
+        assert [one.until for one in training.windows] == [NIGHT, NIGHT - timedelta(days=30)]
+        assert all(one.said + 0.1 < one.happened for one in training.windows)
+        assert training.is_off
+        assert counted.get() == before + 1
+        async with parts.database.reading() as connection:
+            assert (await champion(connection, BRAND, "churn")) is not None, "People are told; nothing is done."
 
     async def test_amounts_of_several_currencies_are_brought_to_one_yard(self, parts: Effects) -> None:
         euros, yen = parts.casino.player("euros"), parts.casino.player("yen")
@@ -243,6 +304,28 @@ class TestScoring:
             await hurried.close()
         assert len(await told(parts, player)) == 1
         assert failures("score") == before + 1
+
+    async def test_what_intake_puts_off_is_told_when_the_night_is_begun_again(self, parts: Effects) -> None:
+        """More is sent just then than can be taken: not counted as told, and told as of the same moment."""
+        await with_model(parts)
+        players = [parts.casino.player(name) for name in ("one", "two")]
+        for player in players:
+            await deposited(parts, player, 3, 9, 20, 30, 41)
+        intake, counted = parts.casino.intake, TOLD.labels("churn")._value
+        before, timeout = counted.get(), intake.admission_timeout
+        intake.admission_timeout = timedelta(0)
+        async with intake.admission.admitted(MAX_EVENTS, timedelta(seconds=1), BRAND):
+            with pytest.raises(ApplicationError, match="2 scores are told later") as put_off:
+                await learning(parts).score_due(NIGHT)
+        intake.admission_timeout = timeout
+        assert put_off.value.next_retry_delay == timedelta(minutes=5)
+        assert not put_off.value.non_retryable
+        assert counted.get() == before
+        assert [await told(parts, player) for player in players] == [[], []]
+        parts.casino.clock.now = NIGHT + timedelta(minutes=5)
+        assert (await learning(parts).score_due(NIGHT)).told == 2
+        assert counted.get() == before + 2
+        assert [len(await told(parts, player)) for player in players] == [1, 1]
 
     async def test_players_who_became_others_retire_the_model(self, parts: Effects) -> None:
         await with_model(parts)

@@ -45,6 +45,7 @@ OWNERS = {
     "assignments": "activities/experiment_rows.py",
     "experiment_looks": "activities/experiment_rows.py",
     "score_models": "activities/score_models.py",
+    "score_trainings": "activities/score_trainings.py",
     "wheel_days": "activities/wheel_spins.py",
     "point_corrections": "activities/point_corrections.py",
     "point_days": "activities/point_economy.py",

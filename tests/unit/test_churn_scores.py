@@ -185,7 +185,7 @@ class TestLearning:
     def test_it_is_judged_on_months_it_has_not_seen(self, model: ChurnModel) -> None:
         assert model.learned_until == NOW - 2 * WINDOW
         assert model.quality.auc > 0.7
-        assert model.falls_with_silence
+        assert model.goes_the_right_way
 
     def test_silence_raises_a_score_and_is_told_as_a_reason(self, model: ChurnModel) -> None:
         often = [PastDeposit(NOW - timedelta(days=days), 5_000) for days in range(1, 200, 3)]

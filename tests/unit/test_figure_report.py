@@ -5,7 +5,7 @@ import xml.dom.minidom
 from dataclasses import replace
 from datetime import date, timedelta
 
-from content.figure_pictures import interval_bar, sparkline
+from content.figure_pictures import SIDE, calibration_plot, gain_curve, interval_bar, sparkline
 from content.figure_report import FigureReport, report_html, report_text
 from content.figure_words import EFFECT_PARTS, EFFECTS, GROUPS, NAMES, figure_text, interval_text
 from workflows.figures.definitions import FIGURES, Taken
@@ -76,7 +76,12 @@ def test_what_has_changed_comes_first() -> None:
 
 
 def test_pictures_are_whole_and_have_no_style_of_their_own() -> None:
-    for picture in (sparkline([1.0, None, 3.0, 2.0], "a < b"), interval_bar(0.1, -0.2, 0.4, "x")):
+    for picture in (
+        sparkline([1.0, None, 3.0, 2.0], "a < b"),
+        interval_bar(0.1, -0.2, 0.4, "x"),
+        calibration_plot([(0.1, 0.2), (0.7, 1.0)], "a < b"),
+        gain_curve([(5.0, 3.0), (0.0, 0.0)], "x"),
+    ):
         xml.dom.minidom.parseString(picture)
         assert "style=" not in picture
         assert 'aria-label="' in picture
@@ -85,6 +90,15 @@ def test_pictures_are_whole_and_have_no_style_of_their_own() -> None:
 def test_a_line_needs_two_points_and_the_same_twice_is_one() -> None:
     assert sparkline([None, 1.0, None], "x") == ""
     assert 'points="3.0,14.0 117.0,14.0"' in sparkline([2.0, 2.0], "x")
+
+
+def test_true_chances_lie_on_the_diagonal_and_what_the_best_brought_comes_first() -> None:
+    places = re.findall(r'cx="([\d.]+)" cy="([\d.]+)"', calibration_plot([(0.0, 0.0), (0.3, 0.3), (1.0, 1.0)], "x"))
+    assert [float(across) + float(up) for across, up in places] == [SIDE] * 3
+    said, came = re.findall(r'points="([^"]+)"', gain_curve([(9.0, 6.0), (1.0, 3.0), (0.0, 1.0)], "x"))
+    assert came.split()[0] == said.split()[0] == "8.0,212.0"
+    assert came.split()[-1] == said.split()[-1] == "212.0,8.0"
+    assert came.split()[1] == "76.0,89.6", "a third of the players, six of ten of the money"
 
 
 def test_values_are_said_in_their_units() -> None:

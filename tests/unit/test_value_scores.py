@@ -280,7 +280,7 @@ class TestLearning:
     ) -> None:
         for model in (value, vip):
             assert model.learned_until == NOW - AHEAD
-            assert model.rises_with_deposits
+            assert model.goes_the_right_way
         last = [brought_in(known, NOW - 2 * AHEAD, NOW - AHEAD) for known in casino.values()]
         came = [brought_in(known, NOW - AHEAD, NOW) for known in casino.values()]
         assert value.quality.gini > 0.6
