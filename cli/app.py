@@ -37,6 +37,7 @@ from cli import (
     rehearse,
     release,
     retain,
+    scores,
     shadow,
     show,
     spin,
@@ -108,6 +109,7 @@ app.command("open")(hold.open_again)
 app.command()(stop.stop)
 app.command()(stuck.stuck)
 app.command()(figures.figures)
+app.command()(scores.scores)
 app.command()(policy.policy)
 app.command()(preview.preview)
 app.command()(doubles.doubles)

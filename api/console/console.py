@@ -18,6 +18,7 @@ from api.console import (
     manager_figures,
     people,
     players,
+    scores,
     sign_in,
     tournaments,
     trail,
@@ -41,7 +42,19 @@ FIRST_PAGES: Final = {
     "audit:read": "audit",
 }
 #: What has pages of a brand.
-PAGES: Final = (inbox, players, journeys, experiments, tournaments, designs, figures, manager_figures, people, trail)
+PAGES: Final = (
+    inbox,
+    players,
+    journeys,
+    experiments,
+    tournaments,
+    designs,
+    figures,
+    manager_figures,
+    scores,
+    people,
+    trail,
+)
 
 router = APIRouter(route_class=ConsoleRoute, include_in_schema=False)
 

@@ -57,6 +57,7 @@ SCOPES = {
     "/managers": {"tasks:work"},
     "/audit": {"audit:read"},
     "/figures": READS_JOURNEYS,
+    "/scores": READS_JOURNEYS,
     "/stuck": {"journeys:manage"},
     "/stuck/retry": {"journeys:manage"},
 }

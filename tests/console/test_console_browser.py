@@ -347,6 +347,7 @@ PAGES = {
     "tournaments": "/tournaments",
     "tournament": "/tournaments/{instance}",
     "figures": "/figures",
+    "scores": "/scores",
     "stuck": "/stuck",
     "experiments": "/experiments",
     "experiment": "/experiments/{experiment}",
@@ -413,7 +414,7 @@ async def test_the_menu_of_somebody_with_every_role_is_there_whole(
     desk = await console.desk(*ROLES, locale=language)
     at = await window(browser, desk)
     await at.open(f"/console/{console.api.brand}/people")
-    assert await at.page.locator(".bar nav a").count() == 12
+    assert await at.page.locator(".bar nav a").count() == 13
     assert await at.page.evaluate(CUT_OFF) == []
     await at.page.context.close()
 

@@ -21,6 +21,8 @@ SHARED = {
     *("get_step_counts", "get_journey_figures", "list_task_kinds"),
     *("list_event_types", "list_templates", "preview_template"),
     *("list_segments", "get_segment", "list_members", "export_members"),
+    # Which scores there are; what is in them of another brand is tried beside them.
+    "list_scores",
 }
 #: They act on the caller's own brand, whatever is there: a player known or not, all letters or none.
 OWN = {
