@@ -133,6 +133,7 @@ ACTIONS: Final[Mapping[str, str]] = MappingProxyType(
         "console.retry": "delivered again what was refused",
         "console.run": "a run",
         "console.say_own_work": "said how they work",
+        "console.scores_page": "scores with their models",
         "console.segment": "members of a segment",
         "console.task": "a task",
         "console.trail": "the audit",

@@ -20,6 +20,7 @@ from tests.console.test_console_access import DOORS, Door
 from tests.support.api_journeys import TRIED, Affordability
 from tests.support.api_seed import seeded
 from tests.support.console import Console
+from workflows.player_facts import ScoreName
 from workflows.task_kinds import TASK_KINDS
 
 #: Elements without an end.
@@ -83,7 +84,7 @@ def named(console: Console) -> list[str]:
     """Names and texts of whoever designed what is deployed, and of whoever works in the test, the longest first."""
     registry = console.api.engine.registry
     measures = console.api.engine.intake.rules.measures
-    found = {*WRITTEN, *ROLES, console.api.brand, Affordability.__name__, *TRIED.arms, TRIED.name}
+    found = {*WRITTEN, *ROLES, *get_args(ScoreName), console.api.brand, Affordability.__name__, *TRIED.arms, TRIED.name}
     for designed in (registry.journeys, registry.segments):
         found |= {words(name) for name in designed}
         # What is shipped is described in each language; the tests' own journeys are not.

@@ -32,9 +32,8 @@ async def test_a_target_counts_by_its_own_period_and_makes_no_figure_of_one_that
         for n in range(players)
     ]
     async with connected(postgres_url) as database:
-        await execute(
-            database, "INSERT INTO followers (name, as_of) VALUES ('events', :at)", at=datetime.now(UTC) + DAY
-        )
+        followed = "INSERT INTO followers (name, as_of) VALUES ('events', :at), ('rewards', :at)"
+        await execute(database, followed, at=datetime.now(UTC) + DAY)
         async with database.transaction() as connection:
             await connection.execute(insert(player_days), given)
         registry = Registry({}, (), {}, targets=tuple(target("registered", +20, per=period) for period in PERIODS))
