@@ -8,6 +8,7 @@ that asks for it, and a typed value only through the filter that writes its type
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 
 from babel import Locale
 from jinja2 import TemplateSyntaxError, nodes
@@ -18,6 +19,7 @@ from content.variable_values import VariableType, plural_categories
 SHARED = "_shared"
 #: Statements and expressions within each other.
 DEEPEST = 32
+_NUMBER_TOO_LARGE = "a number too large to be read; write a smaller one"
 
 _TAKES: dict[str, frozenset[VariableType]] = {
     "money": frozenset({"money"}),
@@ -121,12 +123,21 @@ class _Reader:
         except TemplateSyntaxError as error:
             self._reading.problems.append(f"{file}, line {error.lineno}: {error.message}; correct the syntax.")
             return None
+        except ValueError:
+            # Python refuses to read a whole number of more than some thousand digits.
+            self._reading.problems.append(f"{file}: holds {_NUMBER_TOO_LARGE}.")
+            return None
         except RecursionError:
             tree = None
         # Before anything walks it: neither this check nor Python's own compiler goes as deep as an author may write.
         if tree is None or _depth(tree) > DEEPEST:
             self._reading.problems.append(f"{file}: is nested more than {DEEPEST} deep; write it flatter.")
             return None
+        for const in tree.find_all(nodes.Const):
+            # It would be compiled to `inf`, a name that nothing has.
+            if isinstance(const.value, float) and not isfinite(const.value):
+                self._reading.problems.append(f"{file}, line {const.lineno}: holds {_NUMBER_TOO_LARGE}.")
+                return None
         self._trees[file] = tree
         return tree
 
@@ -206,6 +217,8 @@ class _Reader:
         forms = {str(pair.key) for pair in node.kwargs}
         if any(not (isinstance(pair.value, nodes.Const) and isinstance(pair.value.value, str)) for pair in node.kwargs):
             self.complain(node, "takes plain text only")
+        if len(forms) < len(node.kwargs):
+            self.complain(node, "is given one of its forms twice; write each once")
         needed = plural_categories(self._locale) if node.name == "plural" else frozenset[str]()
         if needed - forms or forms - needed - ({"other"} if needed else frozenset()):
             wanted = ", ".join(sorted(needed)) or "no arguments"

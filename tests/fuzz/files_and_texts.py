@@ -305,8 +305,11 @@ PARSERS: Final = [
             b"\x01{% block a %}" + b"{% if text %}" * 400 + b"{% endif %}" * 400 + b"{% endblock %}",
             b"\x02{% block a %}{{ " + b" ~ ".join([b"text"] * 500) + b" }}{% endblock %}",
             b"\x02{% block a %}{% if " + b"not " * 1_500 + b"text %}{% endif %}{% endblock %}",
+            b'\x00{% block a %}{{ number | plural(one="a", other="b", other="c") }}{% endblock %}',
+            b"\x00{% block a %}{% if number == " + b"9" * 4_400 + b" %}a{% endif %}{% endblock %}",
+            b"\x00{% block a %}{% if number > 1e999 %}a{% endif %}{% endblock %}",
         ],
-        longest=4_096,  # compiled once, when a process starts
+        longest=5_120,  # compiled once, when a process starts
     ),
     FuzzedParser("template-declarations", declaration, [DECLARATION_SEED, b"x = " + b"[" * 3_000 + b"\x00"]),
     FuzzedParser(

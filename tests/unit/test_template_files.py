@@ -110,6 +110,18 @@ MISTAKES: dict[str, tuple[Callable[[Path], None], str]] = {
         say('{{ spins | plural(one="вращение", other="вращений") }}', "sms.ru.j2"),
         r"hello/sms\.ru\.j2, line 1: the filter plural takes few, many, one in ru, but is given one, other",
     ),
+    "plural form twice": (
+        say('{{ spins | plural(one="spin", other="spins", other="turns") }}'),
+        r"hello/sms\.en\.j2, line 1: the filter plural is given one of its forms twice; write each once",
+    ),
+    "number of too many digits": (
+        say("{% if spins == " + "9" * 5_000 + " %}x{% endif %}"),
+        r"hello/sms\.en\.j2: holds a number too large to be read; write a smaller one",
+    ),
+    "number beyond all": (
+        say("{% if spins < 1e999 %}x{% endif %}"),
+        r"hello/sms\.en\.j2, line 1: holds a number too large to be read; write a smaller one",
+    ),
     "fact left out": (say("hello", "sms.uk.j2"), r"hello/sms\.uk\.j2: does not say spins, which sms\.en\.j2 does"),
     "no block": (
         write("hello", "sms.en.j2"),
