@@ -13,6 +13,7 @@ from api.dependencies import EngineOf
 from api.pagination import Filter, Page, PageQuery
 from api.permissions import Key, needs
 from api.problems import COMMON, documented, missing
+from api.written_numbers import written_number
 
 router = APIRouter(prefix="/v1/dead-letters", tags=["dead letters"])
 
@@ -104,9 +105,9 @@ async def retry_dead_letter(letter_id: str, engine: EngineOf, key: Managing, res
     It is told to the run after everything the run has heard meanwhile. A letter is tried once: repeating the call
     answers 200.
     """
-    number = int(letter_id) if letter_id.isascii() and letter_id.isdecimal() and len(letter_id) < 19 else -1
+    number = written_number(letter_id)
     async with engine.pools.ordinary.patient_transaction() as connection:
-        letter = await letters.lock_one(connection, key.brand, number)
+        letter = None if number is None else await letters.lock_one(connection, key.brand, number)
         if letter is None:
             raise missing("dead letter")
         if letter.retried_at is not None:

@@ -26,6 +26,7 @@ from api.json_types import Document, Line, Prose
 from api.permissions import acts
 from api.problems import COMMON, CORRECT, Problem, documented, missing
 from api.tasks import TaskView, etag, shown
+from api.written_numbers import written_number
 from workflows.double_forms import DoubleAccount
 from workflows.events import Instant
 from workflows.field_types import Whole
@@ -296,8 +297,8 @@ def _versions(if_match: str | None) -> frozenset[int] | None:
     if if_match is None or if_match.strip() == "*":
         return None
     tags = {tag.strip() for tag in if_match.split(",")}
-    numbers = {int(tag[1:-1]) for tag in tags if tag[1:-1].isascii() and tag[1:-1].isdecimal()}
-    return frozenset(number for number in numbers if etag(number) in tags)
+    numbers = (written_number(tag[1:-1]) for tag in tags)
+    return frozenset(number for number in numbers if number is not None and etag(number) in tags)
 
 
 async def _shown(connection: AsyncConnection, outcome: TaskOutcome, response: Response) -> TaskView:

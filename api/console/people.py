@@ -13,6 +13,7 @@ from api.console.rendering import path, render
 from api.console.visitor import Visitor, VisitorOf, moment_of
 from api.dependencies import EngineOf
 from api.problems import Problem
+from api.written_numbers import written_number
 
 router = APIRouter(route_class=ConsoleRoute, prefix="/console/{brand}", include_in_schema=False)
 
@@ -82,7 +83,8 @@ async def say_own_work(engine: EngineOf, visitor: VisitorOf) -> Response:
     given["languages"] = [one for one in form.get("languages", "").lower().replace(",", " ").split() if one]
     given["told_of"] = [one for one in OCCASIONS if form.get(f"told-{one}")]
     if minutes := form.get("minutes_a_day", "").strip():
-        given["minutes_a_day"] = int(minutes) if minutes.isascii() and minutes.isdecimal() else -1
+        known = written_number(minutes)
+        given["minutes_a_day"] = -1 if known is None else known
     body = people_at_work.WorkBody.model_validate(given)
     await people_at_work.change_work(visitor.person.id, body, engine, visitor.actor)
     return RedirectResponse(path(visitor.brand, "work"), 303)
@@ -93,9 +95,10 @@ async def go_away(engine: EngineOf, visitor: VisitorOf) -> Response:
     """Say when one is away, from the morning of a day to the end of another; or that one is back."""
     visitor.needs("tasks:work")
     if ended := visitor.form.get("back", ""):
-        if not (ended.isascii() and ended.isdecimal()):
+        absence = written_number(ended)
+        if absence is None:
             raise Problem("not-found", "There is no such absence.")
-        await people_at_work.end_absence(visitor.person.id, int(ended), engine, visitor.actor)
+        await people_at_work.end_absence(visitor.person.id, absence, engine, visitor.actor)
         return RedirectResponse(path(visitor.brand, "work"), 303)
     since, until = _midnight(visitor, "since"), _midnight(visitor, "until", end=True)
     stand_in = visitor.form.get("stand_in", "").strip() or None

@@ -253,3 +253,13 @@ async def _leave_alone(console: Console, person_id: str) -> None:
 
 def test_the_cookie_cannot_be_set_by_another_host() -> None:
     assert SESSION_COOKIE.startswith("__Host-")
+
+
+@pytest.mark.parametrize(("path", "name", "status"), [("work", "minutes_a_day", 422), ("absence", "back", 404)])
+async def test_a_number_of_thousands_of_digits_is_a_sentence(
+    console: Console, path: str, name: str, status: int
+) -> None:
+    desk = await console.desk("manager")
+    for digits in (5_000, 19):
+        answer = await desk.post(f"/console/{console.api.brand}/{path}", {name: "9" * digits})
+        assert answer.status_code == status, answer.text

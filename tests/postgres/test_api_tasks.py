@@ -243,6 +243,14 @@ async def test_a_stale_edit_is_refused_and_an_edit_without_a_version_too(
     assert (await anna.get(path)).json()["priority"] == 80
 
 
+@pytest.mark.parametrize("tag", ['"' + "9" * 190 + '"', '"9223372036854775808"', "W/", '"-1"'])
+async def test_an_etag_that_no_version_has_is_a_stale_one(api: Api, anna: httpx.AsyncClient, tag: str) -> None:
+    task_id = await opened(api)
+    answer = await anna.patch(f"/v1/tasks/{task_id}", json={"priority": 80}, headers={"If-Match": tag})
+    assert answer.status_code == 412, answer.text
+    assert answer.headers["etag"] == '"1"'
+
+
 async def test_of_many_edits_of_one_version_one_is_kept(api: Api, anna: httpx.AsyncClient) -> None:
     task_id = await opened(api)
     headers = {"If-Match": '"1"'}
