@@ -41,6 +41,7 @@ from api.console.measure_texts import measure_text, measured_text
 from api.console.problem_texts import problem_text
 from api.console.rule_texts import entry_text, goal_text, triggers_text
 from api.console.speech import Speech
+from api.console.task_reasons import task_reason
 from api.console.visitor import Visitor
 from api.problems import Problem
 from content.readable_names import words
@@ -173,6 +174,7 @@ def _filters(speech: Speech) -> dict[str, Callable[..., object]]:
         "act": partial(known, texts=ACTIONS, speech=speech),
         "actor": partial(known, texts=ACTORS, speech=speech),
         "problem": partial(problem_text, speech=speech),
+        "task_reason": partial(task_reason, speech=speech),
         "nowhere": partial(nowhere_text, speech=speech),
         "terms": partial(_terms, speech=speech),
         "details": _details,
