@@ -41,6 +41,7 @@ FILES = {
     "mute_mail.py": ("--there", "8", "--seconds", "20"),
     "flood.py": ("--seconds", "4", "--runs", "40", "--rounds", "1"),
     "hold.py": ("--runs", "60"),
+    "stops.py": ("--runs", "60", "--seconds", "10"),
     "moves.py": ("--seconds", "4", "--runs", "40", "--rounds", "1"),
     "versions.py": ("--runs", "4000", "--held", "200", "--rounds", "1"),
     "board.py": ("--entries", "20000", "--reads", "100", "--events", "2000", "--rounds", "1"),

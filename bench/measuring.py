@@ -46,6 +46,7 @@ FLOORS: Mapping[str, Bound] = {
     "flood_other_brand": ("at most", 1.5),
     "flood_other_brand_429": ("exactly", 0),
     "hold_s": ("at most", 1),
+    "stops_s": ("at most", 2),
     "parked_workflows_intake": ("at least", 0.9),
     "parked_workflows_reaction": ("at most", 1.2),
     "moves_reaction_p50": ("at most", 1.2),

@@ -26,6 +26,7 @@ from bench.measuring import (
 from bench.parked import extrapolated
 from bench.plots import draw
 from bench.scaling_curves import BATCHES
+from bench.stops import Stopped, figures_of
 from bench.traffic import awake, day, past, players
 from tests.support.player_events import NO_FAILURES
 from workflows.events import Event
@@ -55,6 +56,17 @@ def test_a_ratio_is_of_the_medians_and_its_spread_of_the_rounds() -> None:
 def test_what_slips_through_a_hold_is_counted_from_its_answer() -> None:
     assert slipped(NOW, [NOW - timedelta(seconds=3)]) == 0
     assert slipped(NOW, [NOW + timedelta(seconds=0.25), NOW + timedelta(seconds=0.1)]) == 0.25
+
+
+def test_of_both_ends_of_a_stopped_run_the_later_counts_and_none_before_the_answer() -> None:
+    def after(ended: float, closed: float) -> Stopped:
+        return Stopped.after(NOW, *(NOW + timedelta(seconds=seconds) for seconds in (ended, closed)))
+
+    figures = figures_of([after(-1, 0.5), after(0.25, 0.125), *[after(-2, -1)] * 98])
+    assert figures["stops_s"] == figures["stops_p99_s"] == figures["stops_most_s"] == 0.5
+    assert (figures["stops_in_books_p99_s"], figures["stops_in_books_p50_s"]) == (0.25, 0)
+    assert figures["stops_in_temporal_p99_s"] == 0.5
+    assert (figures["stops_p50_s"], figures["stops_runs"]) == (0, 100)
 
 
 async def test_sides_take_turns_and_take_turns_in_beginning() -> None:
