@@ -196,7 +196,8 @@ async def known_journey(engine: ApiEngine, connection: AsyncConnection, brand: s
         return
     ever = select(runs.c.id).where(runs.c.brand == brand, runs.c.journey == name).limit(1)
     if (await connection.execute(ever)).one_or_none() is None:
-        raise undeclared("journey", name, engine.registry.journeys)
+        theirs = [one.name for one in engine.registry.journeys.values() if one.is_for(brand)]
+        raise undeclared("journey", name, theirs)
 
 
 async def _controls(connection: AsyncConnection, brand: str, name: str) -> ControlsView:

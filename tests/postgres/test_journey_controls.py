@@ -1,9 +1,9 @@
 """Journeys that people close, hold, resume and stop: at once, everywhere, by whom and why."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -17,6 +17,7 @@ from tests.support.api_client import Api, serving
 from tests.support.engine import BRAND, NOON, Effects, Row, effects, execute, rows
 from tests.support.enrolment import depositors
 from workflows import points
+from workflows.declaration import Journey
 from workflows.effects import (
     EFFECTS,
     AssignArm,
@@ -132,6 +133,17 @@ async def test_a_journey_that_does_not_exist_cannot_be_held(crm: httpx.AsyncClie
     answer = await crm.post("/v1/journeys/api_cal/hold", json=REASON)
     assert answer.status_code == 404
     assert "Did you mean api_call?" in answer.json()["detail"]
+
+
+async def test_a_name_is_not_guessed_from_journeys_of_another_brand(
+    api: Api, crm: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployed = cast("dict[str, Journey]", api.engine.registry.journeys)
+    monkeypatch.setitem(deployed, "api_call", replace(deployed["api_call"], brands=frozenset({"elsewhere"})))
+    asked = await crm.post("/v1/journeys/api_cal/hold", json=REASON), await crm.get("/v1/journeys/api_cal/figures")
+    for answer in asked:
+        assert answer.status_code == 404
+        assert "api_call?" not in answer.json()["detail"]
 
 
 async def test_another_brands_journey_goes_on(api: Api, crm: httpx.AsyncClient) -> None:
