@@ -69,3 +69,16 @@ def test_numbers_are_declined(language: str, said: dict[int, str]) -> None:
     words = translations(language)
     for number, expected in said.items():
         assert words.ngettext("%(num)s day", "%(num)s days", number) % {"num": number} == expected
+
+
+def test_no_number_is_written_past_the_language_of_the_page() -> None:
+    # `format` writes 12.5 where Ukrainian and Russian have 12,5.
+    said = {path.name: re.findall(r'"[^"]*%\.\df[^"]*" \| format', path.read_text()) for path in HERE.rglob("*.html")}
+    assert {name: found for name, found in said.items() if found} == {}
+
+
+def test_a_card_has_no_line_for_what_is_not_there() -> None:
+    # A cell is left out of a card where it is empty, and with an element in it no cell is.
+    wrapped = re.compile(r'<td data-label=[^>]*>\s*<(\w+)[^>]*>\{\{[^}]* or ""\s*\}\}</\1></td>')
+    said = {path.name for path in HERE.rglob("*.html") if wrapped.search(path.read_text())}
+    assert said == set()
