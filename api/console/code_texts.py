@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Final
 
+from babel.dates import get_day_names
+
 from api.console.speech import Speech
 from content.readable_names import words
+from workflows.local_time import WEEKDAYS
 
 #: Where a consent was given or taken back: the places that the engine writes itself, and the usual ones.
 SOURCES: Final[Mapping[str, str]] = MappingProxyType(
@@ -80,6 +83,27 @@ TERMS: Final[Mapping[str, str]] = MappingProxyType(
         "window": "time",
     }
 )
+#: What stands in a reward as one of a few words, by the name of what it is.
+VALUES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
+    {
+        "game": {
+            "wheel": "wheel",
+            "scratch": "scratch card",
+            "plinko": "plinko",
+            "gift_box": "gift box",
+            "prize_drop": "prize drop",
+            "quiz": "quiz",
+            "lootbox": "lootbox",
+            "coin_flip": "heads or tails",
+        },
+        "period": {"day": "a day", "week": "a week", "month": "a month"},
+        "wager_basis": {"bonus": "the bonus", "bonus_plus_deposit": "the bonus and the deposit"},
+    }
+)
+#: Lengths of time in a reward, in seconds.
+LENGTHS: Final = frozenset({"lasts", "ship_within", "valid", "window"})
+#: What no line tells of a reward: what stands beside it, and which text of terms the player reads.
+_UNSAID: Final = frozenset({"kind", "currency", "terms"})
 #: What a step of a run tells besides what it came to.
 DETAILS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -214,7 +238,7 @@ def nowhere_text(why: str | None, speech: Speech) -> str:
 
 def term_text(name: str, value: object, currency: str | None, speech: Speech) -> str:
     """One thing that a reward holds, with its name; nothing for what is not there or has parts of its own."""
-    if value is None or value == [] or isinstance(value, Mapping) or name in {"kind", "currency"}:
+    if value is None or value == [] or isinstance(value, Mapping) or name in _UNSAID:
         return ""
     plain = name.removesuffix("_minor")
     if (times := _TIMES.fullmatch(plain)) is not None and isinstance(value, int):
@@ -222,7 +246,7 @@ def term_text(name: str, value: object, currency: str | None, speech: Speech) ->
     said = speech.translated(TERMS[plain]) if plain in TERMS else words(plain).lower()
     if name != plain and isinstance(value, int):
         return f"{said} {speech.money(value, currency)}"
-    return f"{said} {_plain(value, speech)}"
+    return f"{said} {_held(name, value, speech)}"
 
 
 def detail_name(name: str, speech: Speech) -> str:
@@ -249,6 +273,20 @@ def moment_in(name: str, value: object) -> datetime | None:
     except ValueError:
         return None
     return found if found.tzinfo else None
+
+
+def _held(name: str, value: object, speech: Speech) -> str:
+    """What a part of a reward is that is no amount."""
+    if name in LENGTHS and isinstance(value, int):
+        return speech.time(timedelta(seconds=value))
+    if name in VALUES and isinstance(value, str) and value in VALUES[name]:
+        return speech.translated(VALUES[name][value])
+    if name == "weekdays" and isinstance(value, list):
+        days = get_day_names("wide", locale=speech.language)
+        return ", ".join(days[WEEKDAYS.index(one)] if one in WEEKDAYS else str(one) for one in value)
+    if name == "prizes" and isinstance(value, list):
+        return speech.number(len(value))
+    return _plain(value, speech)
 
 
 def _plain(value: object, speech: Speech) -> str:

@@ -227,11 +227,9 @@ def _time(context: Context, at: datetime | None, length: str = "short") -> Marku
     return Markup('<time datetime="{}" title="{}">{}</time>').format(at.isoformat(), whole, shown)
 
 
-def _terms(reward: Mapping[str, object], speech: Speech) -> str:
-    """What a reward holds, in a line."""
-    currency = reward.get("currency")
-    code = currency if isinstance(currency, str) else None
-    return ", ".join(filter(None, (term_text(name, value, code, speech) for name, value in reward.items())))
+def _terms(reward: Mapping[str, object], currency: str | None, speech: Speech) -> str:
+    """What a reward holds, in a line; its amounts are in the currency of the wallet it is for."""
+    return ", ".join(filter(None, (term_text(name, value, currency, speech) for name, value in reward.items())))
 
 
 @pass_context

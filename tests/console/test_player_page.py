@@ -4,9 +4,12 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import update
 
+from activities.tables import grants
 from tests.support.api_seed import PLAYER, seeded
 from tests.support.console import Console
+from workflows import bonus_money
 from workflows.events import SessionLogin
 
 
@@ -79,3 +82,15 @@ async def test_a_player_of_whom_nothing_of_a_kind_is_told_is_there_all_the_same(
     address = f"/console/{console.api.brand}/players"
     assert "Nothing of this kind has happened." in (await desk.get(f"{address}/p-0?kind=segment")).text
     assert (await desk.get(f"{address}/nobody?kind=segment")).status_code == 404
+
+
+async def test_what_a_reward_is_worth_is_said_in_the_currency_of_the_players_wallet(console: Console) -> None:
+    ids = await seeded(console.api)
+    reward = bonus_money(1_000).model_dump(mode="json")
+    async with console.api.engine.database.transaction() as connection:
+        given = update(grants).where(grants.c.brand == console.api.brand, grants.c.run_id == ids["run_id"])
+        await connection.execute(given.values(kind="bonus_money", reward=reward, currency="UAH"))
+    page = (await (await console.desk("head")).get(f"/console/{console.api.brand}/players/{PLAYER}?tab=rewards")).text
+    assert "amount 10.00 UAH" in page
+    assert "valid for 7 days" in page
+    assert "terms-bonus_money" not in page

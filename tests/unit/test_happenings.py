@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 from activities.run_problems import TROUBLES as TROUBLE_KINDS
 from api.audit_trail import IMPERSONAL, PREVIEWS
 from api.console import rendering
-from api.console.code_texts import ACTIONS, ACTORS, DETAILS, NOWHERE, SOURCES, TERMS, TROUBLES
+from api.console.code_texts import ACTIONS, ACTORS, DETAILS, NOWHERE, SOURCES, TERMS, TROUBLES, VALUES, term_text
 from api.console.console import PAGES
 from api.console.event_texts import CODES, EVENTS, FIELDS, OTHER_CONSENTS, REWARDS, TYPES, VERBS
 from api.console.figure_values import figure_value
@@ -23,10 +23,23 @@ from api.players import PROTECTION
 from api.timeline import EntryRow, Kind
 from api.timeline_text import DELIVERIES, GRANTS, MESSAGES, REASONS, STAGES, STEPS, TASKS
 from content.figure_words import NAMES, figure_text
-from workflows import days
+from workflows import (
+    cashback,
+    days,
+    deposit_match,
+    free_bet,
+    gift,
+    hours,
+    mini_game,
+    multiplier,
+    points,
+    reload,
+    tier_upgrade,
+)
 from workflows.channels import CHANNELS, ConsentChannel
 from workflows.events import CATALOGUE, DepositApproved, RoundCompleted, SessionLogin
 from workflows.rewards.kinds import KINDS, Reward
+from workflows.rewards.play import Prize
 from workflows.rules.measures import choices, count, day, distinct, gap, level, month, total, typical, week, week_days
 from workflows.verb_table import VERBS as VERB_ROWS
 
@@ -34,6 +47,17 @@ OTHERS = [language for language in LANGUAGES if language != "en"]
 #: Parts of rewards that have parts of their own, which no line shows.
 NOT_TOLD = frozenset({"wager", "terms", "contribution", "kind"})
 AT = datetime(2026, 1, 15, 12, tzinfo=UTC)
+#: Rewards that hold a word, a length of time, or parts of their own.
+GIVEN: tuple[Reward, ...] = (
+    deposit_match(100, 10_000, wager_basis="bonus_plus_deposit"),
+    reload(50, 5_000, weekdays=["monday", "friday"]),
+    cashback(10, 5_000),
+    multiplier(2, hours(2)),
+    tier_upgrade("7", lasts=days(30)),
+    gift("7", value=2_000),
+    free_bet(500, min_odds=1.5),
+    mini_game("coin_flip", budget=500, prizes=[Prize(weight=1, reward=points(5)), Prize(weight=9)]),
+)
 #: Programs and other tests declare types of their own in the same process.
 KINDS_OF_EVENTS = {kind.type: kind for kind in CATALOGUE.values() if kind.__module__.startswith("workflows.events.")}
 
@@ -55,7 +79,7 @@ def texts() -> set[str]:
     tables = (EVENTS, REWARDS, VERBS, FIELDS, OTHER_CONSENTS, PERIODS, REASONS, STEPS, MESSAGES, DELIVERIES, GRANTS)
     found = {text for table in (*tables, STAGES, TASKS, PROTECTION) for text in table.values()}
     found |= {text for table in (SOURCES, TROUBLES, TERMS, DETAILS, ACTIONS, ACTORS) for text in table.values()}
-    found |= {*NOWHERE}
+    found |= {*NOWHERE} | {text for table in VALUES.values() for text in table.values()}
     found |= {text for _, words in CODES.values() for text in words.values()}
     return found | {text for pair in COUNTED.values() for text in pair} | said_in_code()
 
@@ -86,6 +110,26 @@ def test_every_kind_of_trouble_and_every_part_of_a_reward_has_a_word() -> None:
     }
     assert TERMS.keys() >= fields - {"kind"} - NOT_TOLD
     assert DETAILS.keys() >= {"reason", "until", "task_id", "team", "by", "version"}
+
+
+def test_every_word_that_a_reward_holds_has_one_in_the_language_of_the_page() -> None:
+    held: dict[str, set[str]] = {}
+    for one in get_args(get_args(Reward)[0]):
+        for name, field in one.model_fields.items():
+            if get_origin(field.annotation) is Literal and name != "kind":
+                held.setdefault(name, set()).update(get_args(field.annotation))
+    assert held == {name: {*texts} for name, texts in VALUES.items()}
+
+
+@pytest.mark.parametrize("language", OTHERS)
+@pytest.mark.parametrize("given", GIVEN, ids=lambda one: one.name)
+def test_what_a_reward_holds_is_said_in_words_and_lengths_of_time(given: Reward, language: str) -> None:
+    speech = speech_of(language)
+    said = [term_text(name, value, "UAH", speech) for name, value in given.model_dump(mode="json").items()]
+    line = ", ".join(filter(None, said))
+    assert re.findall("[A-Za-z_]+", line.replace("UAH", "")) == []
+    assert speech.time(given.valid) in line
+    assert str(round(given.valid.total_seconds())) not in re.sub(r"\s", "", line)
 
 
 def test_everything_that_people_do_in_the_console_has_a_word() -> None:
