@@ -1,10 +1,15 @@
 """What the documents name is there."""
 
+import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+import workflows
+from workflows.rewards.kinds import KINDS
+from workflows.verb_table import VERBS
 
 ROOT = Path(__file__).parent.parent
 PATH = re.compile(r"`([\w./-]+(?:\.py|\.md|/))`")
@@ -41,3 +46,11 @@ def test_the_map_of_the_house_shows_every_folder(room: str) -> None:
 def test_a_word_stands_in_the_glossary_once() -> None:
     words = re.findall(r"^\| \*\*(.+?)\*\*", (ROOT / "docs" / "glossary.md").read_text(), re.MULTILINE)
     assert [one for one in {*words} if words.count(one) > 1] == []
+
+
+def test_every_word_of_a_journey_stands_in_its_overview() -> None:
+    text = (ROOT / "docs" / "language.md").read_text()
+    rewards = [name for name in vars(workflows) if name in KINDS]
+    words = [*VERBS, *list(inspect.signature(workflows.journey).parameters)[1:], *rewards]
+    assert [one for one in words if not re.search(rf"`(?:[^`]*\W)?{one}\b", text)] == []
+    assert len(rewards) == len(KINDS)

@@ -310,5 +310,5 @@ class TestImport:
 def test_every_type_of_event_is_listed_with_a_sentence(journeys: Journeys) -> None:
     told = journeys("events")
     assert told.returncode == 0, told.stderr
-    assert "igaming.payment.deposit_approved.v1\n  The money arrived.\n" in told.stdout
-    assert "igaming.derived.inactive.v1  computed here, not to be sent\n  No event of a kind came" in told.stdout
+    assert "igaming.payment.deposit_approved.v1  DepositApproved\n  The money arrived.\n" in told.stdout
+    assert "igaming.derived.inactive.v1  Inactive  computed here, not to be sent\n  No event of a kind" in told.stdout
