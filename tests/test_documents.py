@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 import workflows
+from tests.support.outside_packages import Write
 from workflows.rewards.kinds import KINDS
+from workflows.source.journey_loading import SHIPPED, load
 from workflows.verb_table import VERBS
 
 ROOT = Path(__file__).parent.parent
@@ -54,3 +56,10 @@ def test_every_word_of_a_journey_stands_in_its_overview() -> None:
     words = [*VERBS, *list(inspect.signature(workflows.journey).parameters)[1:], *rewards]
     assert [one for one in words if not re.search(rf"`(?:[^`]*\W)?{one}\b", text)] == []
     assert len(rewards) == len(KINDS)
+
+
+def test_the_journeys_of_the_readme_stand_beside_those_that_are_shipped(package: Write) -> None:
+    blocks = re.findall(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    written = {f"journey_{number}": block for number, block in enumerate(blocks) if "@journey(" in block}
+    assert len(written) == 2
+    assert load((SHIPPED, package(written))).journeys.keys() >= {"big_spender", "thank_for_month"}
