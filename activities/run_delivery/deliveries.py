@@ -145,8 +145,9 @@ async def claim(connection: AsyncConnection, journeys: Collection[str], most: in
         stored[row.run_id] = row.stored
     kept = min(len(others), max(most - len(urgent), ceil(most * LEAST_OTHERS / CLAIM) if most > 1 else 0))
     by_run = dict([*islice(urgent.items(), most - kept), *islice(others.items(), kept)])
-    # No limit has held back a run where fewer came than the tightest of them lets through.
-    all_runs = len(by_run) == len(stored) < min(CLAIM, rows[0].share) if rows else True
+    # No limit has held back a run where fewer were found than the tightest of them lets through. What was found is
+    # counted before it is put together: a stop that protects is found twice, and takes the place of another run.
+    all_runs = not rows or (len(by_run) == len(stored) and rows[0].found < min(CLAIM, rows[0].share))
     return Claimed(by_run, all_runs and all(len(due) == stored[run_id] for run_id, due in by_run.items()))
 
 
@@ -255,7 +256,8 @@ _CLAIM = text(
         GROUP BY run_id
     )
     SELECT run_id, seq, id, kind, payload, priority, extract(epoch FROM now() - created_at)::float8 AS age,
-           turn = 0 AS urgent, stored, (SELECT min(share) FROM shares) AS share
+           turn = 0 AS urgent, stored, (SELECT min(share) FROM shares) AS share,
+           (SELECT count(*) FROM first) + (SELECT count(*) FROM others) AS found
     FROM claimed CROSS JOIN LATERAL (
         SELECT d.seq, d.id::text AS id, d.kind, d.payload, d.priority, d.created_at, row_number() OVER w AS place,
                sum(octet_length(d.payload::text)) OVER w AS bytes, count(*) OVER () AS stored

@@ -105,6 +105,17 @@ class TestDispatch:
         assert took_all is all_due
         assert took_all is False or len(taken) == acme + luna
 
+    @pytest.mark.parametrize(("stops", "others", "all_due"), [(1, 1_000, False), (40, 100, False), (3, 2, True)])
+    async def test_a_stop_that_protects_hides_nothing_that_a_pass_left_behind(
+        self, database: Database, stops: int, others: int, *, all_due: bool
+    ) -> None:
+        await waits(database, "acme", stops, journey="stopped")
+        await execute(database, "UPDATE deliveries SET priority = 0")
+        await waits(database, "acme", others, age=1)
+        async with database.transaction() as connection:
+            taken, took_all = await claim(connection, [*KNOWN, "stopped"])
+        assert took_all is all_due is (len(taken) == stops + others)
+
     async def test_a_run_of_which_a_signal_holds_only_part_is_not_taken_whole(self, database: Database) -> None:
         for seqs, all_due in ((range(MOST_AT_ONCE), True), (range(MOST_AT_ONCE, MOST_AT_ONCE + 1), False)):
             await execute(
