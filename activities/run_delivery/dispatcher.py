@@ -174,18 +174,19 @@ class Dispatcher:
             while not stop.is_set():
                 wake.clear()
                 try:
-                    _, is_done = await self._pass()
+                    served, is_done = await self._pass()
                 except (SQLAlchemyError, OSError) as away:
                     logger.warning("Postgres is away, dispatch tries again: %s", away)
-                    is_done = True
+                    served, is_done = 0, True
                     await sleep_or_stop(stop, POLL_S)
                 except Exception:
                     logger.exception("A pass of dispatch failed and is tried again.")
-                    is_done = True
+                    served, is_done = 0, True
                     await sleep_or_stop(stop, POLL_S)
                 if self.brake.pause:
                     await sleep_or_stop(stop, self.brake.pause)
-                elif is_done:
+                elif is_done or not served:
+                    # Where nothing was taken, to try the rest at once would put all of it off for longer.
                     with suppress(TimeoutError):
                         async with asyncio.timeout(self.poll):
                             await wake.wait()

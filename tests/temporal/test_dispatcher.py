@@ -355,6 +355,31 @@ class TestAbsence:
                 ),
             )
 
+    async def test_while_temporal_is_away_a_pass_that_delivered_nothing_is_not_followed_at_once_by_another(
+        self, casino: Casino, database: Database, server: tuple[Any, Client]
+    ) -> None:
+        process, client = server
+        await process.stop()
+        others = [(casino.player(f"p{number}"), casino.event(PlayerRegistered)) for number in range(6 * CLAIM)]
+        await casino.intake.ingest(BRAND, others, NOON)
+        stop = asyncio.Event()
+        task = asyncio.create_task(dispatching(database, client, poll=600).run(stop))
+
+        async def untried() -> int:
+            return len(await rows(database, deliveries, attempts=0))
+
+        async def begun() -> bool:
+            return await untried() < len(others)
+
+        async def all_tried() -> bool:
+            return not await untried()
+
+        await eventually(begun)
+        with pytest.raises(TimeoutError):
+            await eventually(all_tried, within=2)
+        stop.set()
+        await task
+
     async def test_while_temporal_is_away_deliveries_wait_and_then_arrive_in_order(
         self, casino: Casino, database: Database, server: tuple[Any, Client]
     ) -> None:
