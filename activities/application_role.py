@@ -154,9 +154,12 @@ RIGHTS: Final[Mapping[str, Rights]] = {
         fixed=(*_OF_A_RUN, "kind", "reward", "decision", "value_minor", "currency"),
     ),
     "tasks": Rights(
-        "open until they are closed",
+        "open until they are closed; a contest moves to the account that stays when accounts are merged",
         update=True,
-        fixed=(*_OF_A_RUN, "form", "form_schema", "question", "reason", "snapshot", "forbidden", "approvals", "not_by"),
+        fixed=(
+            *("id", "brand", "run_id", "step", "journey", "created_at"),
+            *("form", "form_schema", "question", "reason", "snapshot", "forbidden", "approvals", "not_by"),
+        ),
     ),
     "task_history": Rights(_APPENDED),
     "task_signatures": Rights(_APPENDED),

@@ -66,6 +66,7 @@ async def _join(connection: AsyncConnection, found: Sequence[TaskRow], into: str
         await comment(connection, request, other.reason)
     due_at = min(one.due_at for one in found)
     if (first.player_id, first.due_at) != (into, due_at):
-        moved = {"player_id": into, "due_at": due_at, "snapshot": first.snapshot | {"player_id": into}}
+        # What was shown of the account that goes stays as it was shown.
+        moved = {"player_id": into, "due_at": due_at}
         told = f"{first.player_id} is {into} from now on." if first.player_id != into else None
         await write_change(connection, first, request, "changed", told, {"player_id": into}, **moved)

@@ -36,7 +36,7 @@ from tests.support.servers import LocalBonusEngine
 from tests.support.table_owners import OWNERS, SQL
 from workflows import points
 from workflows.effects import End, Give, Mark, MoveTask, Refresh, Send
-from workflows.events import DepositApproved, ExclusionSet, SessionLogin
+from workflows.events import DepositApproved, ExclusionSet, PlayerMerged, SessionLogin
 
 ROOT = Path(__file__).parent.parent.parent
 JOURNEYS = "tests.support.api_journeys"
@@ -142,6 +142,18 @@ class TestWork:
             await api.anonymous.get("/readyz"),
         ):
             assert answer.is_success, f"{answer.request.method} {answer.request.url}: {answer.text}"
+
+    async def test_accounts_are_merged_and_what_was_contested_moves_along(self, api: Api, owner: Database) -> None:
+        await seeded(api)
+        _, secret = await create_key(owner, api.brand, "site", BACKEND, datetime.now(UTC))
+        caller = await api.client_with(secret)
+        contested = await caller.post(f"/v1/players/{PLAYER}/contest", json={"words": "Why?"})
+        assert contested.status_code == 201, contested.text
+        ends = {"event_id": "m-1", "survivor_id": "elder", "absorbed_id": PLAYER}
+        merged = PlayerMerged.example().model_copy(update=ends)
+        assert await api.engine.intake.ingest(api.brand, [("elder", merged)], datetime.now(UTC)) == ["accepted"]
+        (task,) = await rows(api.engine.database, tables.tasks, id=contested.json()["task_id"])
+        assert (task["player_id"], task["state"]) == ("elder", "open")
 
     async def test_effects_are_done_and_runs_end(self, api: Api, worker: WorkerEngine) -> None:
         ids = await seeded(api)

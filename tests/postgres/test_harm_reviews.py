@@ -281,7 +281,7 @@ async def test_contests_of_two_accounts_end_as_one_with_the_account_that_stays(
     for ends in (("p-1", "p-2"), ("p-2", "p-1")):
         await happens(api, PlayerMerged, survivor_id=ends[0], absorbed_id=ends[1])
     (contest,) = await reviews(api, form="ContestedRestriction", state="open")
-    assert (contest["id"], contest["player_id"], contest["snapshot"]["player_id"]) == (of_gone["task_id"], "p-1", "p-1")
+    assert (contest["id"], contest["player_id"], contest["snapshot"]["player_id"]) == (of_gone["task_id"], "p-1", "p-2")
     history = await rows(api.engine.database, task_history, task_id=contest["id"])
     assert [(line["action"], line["text"]) for line in history] == [
         ("opened", None),
