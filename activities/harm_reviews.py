@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities import tasks
 from activities.intake.intake import Intake
-from activities.intake.joined_contests import staying
+from activities.intake.joined_contests import is_without_words, open_contests, staying
 from activities.intake.locked_elsewhere import AccountsNotLocked
 from activities.player_rows import accounts_of
 from activities.standalone_tasks import StandaloneTask
@@ -73,7 +73,9 @@ async def contest(
         try:
             async with database.patient_transaction() as connection:
                 accounts |= {*await accounts_of(connection, request.brand, player_id)}
-                async with intake.locked(connection, request.brand, accounts, request.now) as locked:
+                # Who contests is known by then; a joined account whose row was removed comes back empty.
+                known = attempt > 0
+                async with intake.locked(connection, request.brand, accounts, request.now, create=known) as locked:
                     return await _contest(connection, locked.states, request, player_id, words)
         except AccountsNotLocked as needed:
             if attempt == _ATTEMPTS - 1:
@@ -91,15 +93,16 @@ async def _contest(
     if missing := {*states[player_id].accounts, staying(player_id, states)} - states.keys():
         raise AccountsNotLocked({(request.brand, one): player_id for one in missing})
     state = states[staying(player_id, states)]
-    if state.is_erased or states[player_id].is_erased:
+    if states[player_id].is_erased:
         return None
-    form = ContestedRestriction.__name__
-    found = [await tasks.open_of_form(connection, request.brand, one, form) for one in sorted(states)]
-    task = next((one for one in found if one is not None), None)
+    if state.is_erased:
+        state = states[player_id]  # who is still here is heard, though the account that stayed is gone
+    found = await open_contests(connection, request.brand, states.keys())
+    task = next((one for one in found if not is_without_words(one, states)), None)
     if task is None:
         cause = f"{request.brand} {state.player_id} contest {request.now.isoformat()}"
         task_id = hashlib.sha256(cause.encode()).hexdigest()[:24]
-        opening = StandaloneTask.asking(form, task_id, words, _snapshot(state), request.now)
+        opening = StandaloneTask.asking(ContestedRestriction.__name__, task_id, words, _snapshot(state), request.now)
         await tasks.open_alone(connection, request.brand, opening)
         return await tasks.find(connection, request.brand, task_id)
     if task.reason != words:

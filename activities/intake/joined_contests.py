@@ -4,7 +4,7 @@ Whoever opens a contest and whoever merges accounts holds the rows of all of the
 other: a contest is there before the merge and joined by it, or opened afterwards for the account that stays.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import select
@@ -42,15 +42,26 @@ async def join_contests(
         accounts = [one for one in accounts_of(event, states) if staying(one, states) == into]
         if states[into].is_erased:
             continue
-        found = await _open_contests(connection, brand, accounts)
-        erased = [one for one in found if states[one.player_id].is_erased]
-        for task in erased:
-            await cancel_alone(connection, brand, task.id, "The account was erased and merged.", now)
-        if kept := [one for one in found if one not in erased]:
+        found = await open_contests(connection, brand, accounts)
+        kept = [one for one in found if not is_without_words(one, states)]
+        for task in found:
+            if task not in kept and (kept or states[task.player_id].is_erased):
+                await cancel_alone(connection, brand, task.id, "The account was erased and merged.", now)
+        if kept:
             await _join(connection, kept, into, now)
 
 
-async def _open_contests(connection: AsyncConnection, brand: str, accounts: Sequence[str]) -> list[TaskRow]:
+def is_without_words(task: TaskRow, states: Mapping[str, PlayerState]) -> bool:
+    """Whether a contest is from before its account was erased: no words of it go anywhere, and none are added to it.
+
+    Its player may have come back since, and is not erased any more.
+    """
+    erased_at = states[task.player_id].erased_at
+    return erased_at is not None and erased_at >= task.created_at
+
+
+async def open_contests(connection: AsyncConnection, brand: str, accounts: Collection[str]) -> list[TaskRow]:
+    """The open contests of these accounts, locked: the one somebody works on first, then the oldest."""
     mine = (task_table.c.brand == brand, task_table.c.player_id.in_(accounts), task_table.c.run_id.is_(None))
     open_ones = (task_table.c.form == ContestedRestriction.__name__, task_table.c.state.in_(OPEN_STATES))
     found = select(task_table).where(*mine, *open_ones).order_by(task_table.c.id).with_for_update()

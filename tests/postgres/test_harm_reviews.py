@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities.player_rows import accounts_of
 from activities.tables import events, players, task_history, tasks
 from tests.support.api_client import Api, serving
-from tests.support.engine import rows
+from tests.support.engine import execute, rows
 from workflows.events import Event, HarmSignal, PlayerMerged, PlayerRegistered
 
 WHY = "Spoke to the player; they had a windfall."
@@ -359,3 +359,45 @@ async def test_of_an_erased_account_no_words_go_on_with_the_one_that_stays(api: 
     history = await rows(api.engine.database, task_history, task_id=contest["id"])
     assert (contest["player_id"], contest["reason"]) == ("p-1", "I am p-1.")
     assert all("leave" not in (line["text"] or "") for line in history)
+
+
+async def test_of_an_erased_account_no_words_go_on_though_the_player_came_back(
+    api: Api, desk: httpx.AsyncClient
+) -> None:
+    eraser = await api.client("players:erase", name="eraser")
+    for player in ("p-1", "p-2"):
+        await happens(api, PlayerRegistered, player)
+    await contests(desk, "p-1", "I am p-1.")
+    await contests(desk, "p-2", "I am p-2, and leave.")
+    assert (await eraser.delete("/v1/players/p-2")).status_code == 202
+    await happens(api, PlayerRegistered, "p-2")
+    await happens(api, PlayerMerged, survivor_id="p-1", absorbed_id="p-2")
+    (contest,) = await reviews(api, form="ContestedRestriction", state="open")
+    history = await rows(api.engine.database, task_history, task_id=contest["id"])
+    assert (contest["player_id"], contest["reason"]) == ("p-1", "I am p-1.")
+    assert all("leave" not in (line["text"] or "") for line in history)
+
+
+async def test_an_account_whose_survivor_was_erased_may_still_contest(api: Api, desk: httpx.AsyncClient) -> None:
+    eraser = await api.client("players:erase", name="eraser")
+    for player in ("p-1", "p-2"):
+        await happens(api, PlayerRegistered, player)
+    await contests(desk, "p-1", "I am p-1, and leave.")
+    await happens(api, PlayerMerged, survivor_id="p-1", absorbed_id="p-2")
+    assert (await eraser.delete("/v1/players/p-1")).status_code == 202
+    told = await contests(desk, "p-2", "I am still here.")
+    assert told.status_code == 201, told.text
+    (contest,) = await reviews(api, id=told.json()["task_id"])
+    assert (contest["player_id"], contest["reason"]) == ("p-2", "I am still here.")
+    assert (await contests(desk, "p-1", "And I not.")).status_code == 404
+
+
+async def test_a_joined_account_whose_row_was_removed_keeps_nobody_from_contesting(
+    api: Api, desk: httpx.AsyncClient
+) -> None:
+    for player in ("p-1", "p-2"):
+        await happens(api, PlayerRegistered, player)
+    await happens(api, PlayerMerged, survivor_id="p-1", absorbed_id="p-2")
+    await execute(api.engine.database, "DELETE FROM players WHERE brand = :brand AND id = 'p-1'", brand=api.brand)
+    told = await contests(desk, "p-2", "Where am I?")
+    assert told.status_code == 201, told.text
