@@ -12,6 +12,10 @@ from pydantic import BaseModel, ConfigDict
 
 #: Windows in succession, none in another, that must be off before somebody is told: one bad month is a month.
 TOLD_AFTER: Final = 2
+#: What was said and what came are apart by chance where it is less than so many standard errors. Of a hundred players
+#: chances that are all true would else be off in two windows in succession in one look of seventy, and it is looked
+#: every week; of four hundred it changes nothing.
+SURELY: Final = 2.5
 #: By how much a window is off: the mean chance from the share that happened, or a ranking below what it was judged at.
 MOST_OFF: Final = 0.05
 
@@ -27,7 +31,8 @@ class ClosedWindow(BaseModel):
     said: float
     #: The share that it happened to, or the Gini of this window.
     happened: float
-    #: How far apart these are, less what chance alone makes of it; of a ranking, how much worse it is.
+    #: How far apart these are, less what chance alone makes of it, and 0 where chance may have made all of it; of a
+    #: ranking, how much worse it is.
     off: float
 
 
@@ -36,7 +41,8 @@ def of_chances(until: datetime, chances: Sequence[float], happened: Sequence[boo
     players = len(chances)
     said, came = math.fsum(chances) / players, sum(happened) / players
     by_chance = math.fsum(chance * (1 - chance) for chance in chances) / players**2
-    off = math.sqrt(max(0.0, (said - came) ** 2 - by_chance))
+    apart = (said - came) ** 2
+    off = math.sqrt(apart - by_chance) if apart > SURELY**2 * by_chance else 0.0
     return ClosedWindow(until=until, players=players, said=said, happened=came, off=off)
 
 

@@ -53,6 +53,18 @@ def test_true_chances_of_a_few_hundred_are_told_seldom_and_chances_ten_points_to
     assert rightly >= 450
 
 
+def test_true_chances_of_a_hundred_are_told_seldom_too() -> None:
+    """It is looked every week: what chance does in one look of seventy would be told of most small houses in a year."""
+    drawn, wrongly = random.Random(18), 0
+    for _ in range(2_000):
+        both = list[ClosedWindow]()
+        for _ in range(2):
+            chances = [drawn.betavariate(1.2, 1.8) for _ in range(100)]
+            both.append(of_chances(NOW, chances, [drawn.random() < chance for chance in chances]))
+        wrongly += are_off(both)
+    assert wrongly <= 4
+
+
 def test_a_rank_is_off_only_where_it_ranks_worse() -> None:
     assert of_ranking(NOW, 300, 0.93, 0.95).off == 0
     assert of_ranking(NOW, 300, 0.93, 0.87).off == pytest.approx(0.06)
