@@ -101,7 +101,9 @@ class ScoreTraining(BaseModel):
     version: int | None = Field(None, description="The model that came of it.")
     looked_at: int | None = Field(None, description="The model that stayed in use.")
     windows: list[ClosedWindow] = Field([], description="How that did on windows that were over, the newest first.")
-    is_off: bool = Field(description="Whether it was off in one window after the other: people are told.")
+    is_off: bool = Field(
+        description="Whether it was off in one window after the other and is used all the same: people are told."
+    )
 
 
 class ScoreVersion(BaseModel):
@@ -157,7 +159,7 @@ def _view(
         estimated_because=_estimated(engine, kind, row, model),
         estimates=[SilenceEstimate(days=days, percent=percent) for days, percent in BY_SILENCE[kind.name]],
         champion=None if row is None or model is None else _champion(row, model),
-        trained=None if trained is None else _training(trained),
+        trained=None if trained is None else _training(trained, row),
         versions=[
             ScoreVersion(**{name: getattr(one, name) for name in ScoreVersion.model_fields})
             for one in versions
@@ -200,5 +202,8 @@ def _champion(row: ModelRow, model: ScoreModel) -> ScoreChampion:
     )
 
 
-def _training(one: Training) -> ScoreTraining:
-    return ScoreTraining(**{name: getattr(one, name) for name in ScoreTraining.model_fields})
+def _training(one: Training, used: ModelRow | None) -> ScoreTraining:
+    told = {name: getattr(one, name) for name in ScoreTraining.model_fields}
+    # Since then it may have been retired, or another taken its place.
+    is_used = used is not None and used.version == one.looked_at
+    return ScoreTraining(**told | {"is_off": one.is_off and is_used})

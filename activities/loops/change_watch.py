@@ -234,9 +234,15 @@ async def scores_that_drifted(connection: AsyncConnection, brand: str, today: da
 
 
 async def scores_that_are_off(connection: AsyncConnection, brand: str, today: date) -> list[FoundChange]:
-    """Scores whose model was off in one closed window after the other, and for which nothing better was learned."""
+    """Scores whose model was off in one closed window after the other, and is used all the same.
+
+    Of one that was retired since, for its players became others that very night or another took its place, nothing is
+    to be told any more.
+    """
     trainings = await list_trainings(connection, brand)
-    lately = [one for one in trainings.values() if one.is_off and today - one.tried_at.date() < ONCE_IN]
+    used = {(row.name, row.version) for row in await connection.execute(_USED, {"brand": brand})}
+    off = [one for one in trainings.values() if one.is_off and (one.name, one.looked_at) in used]
+    lately = [one for one in off if today - one.tried_at.date() < ONCE_IN]
     return [FoundChange("score", f"{one.name} off", _off_in_words(one)) for one in lately]
 
 
@@ -362,6 +368,7 @@ _DRIFTED: Final = text(
     WHERE brand = :brand AND scored_at >= {_TODAY} AND drift ? 'score' ORDER BY name, version DESC
     """  # noqa: S608 - our own words
 )
+_USED: Final = text("SELECT name, version FROM score_models WHERE brand = :brand AND state = 'champion'")
 _ASKED: Final = text(
     "SELECT EXISTS (SELECT FROM tasks WHERE brand = :brand AND player_id = :player AND run_id IS NULL "
     "AND step = :step AND created_at > :since)"

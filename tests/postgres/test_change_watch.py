@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
 import pytest
+from sqlalchemy import text
 from temporalio.exceptions import ApplicationError
 
 from activities.database import Database
@@ -298,6 +299,8 @@ async def test_a_model_that_was_wrong_in_two_windows_and_stayed_is_told(
     async with database.transaction() as connection:
         for one in given:
             await note_training(connection, one)
+            used = {"brand": one.brand, "name": one.name, "version": one.looked_at, "drift": "{}", "at": NOON}
+            await connection.execute(text(_MODEL), used)
         assert await scores_that_are_off(connection, "long-ago", NOON.date()) == []
     assert (await watch.look())["score"] == 2
     (mail,) = post.taken
@@ -306,6 +309,18 @@ async def test_a_model_that_was_wrong_in_two_windows_and_stayed_is_told(
     assert "it ranked players at a Gini of 0.81, and was judged at 0.93" in mail.body
     assert "vip" not in mail.body
     assert (await watch.look()).get("score", 0) == 0, "It is told once a week."
+
+
+async def test_of_a_model_that_is_not_used_any_more_it_is_not_told_that_it_was_wrong(database: Database) -> None:
+    """Its players became others the same night, or a worker of another release has learned a better one since."""
+    newest = ClosedWindow(until=NOON, players=400, said=0.42, happened=0.55, off=0.12)
+    async with database.transaction() as connection:
+        for name, used in (("churn", None), ("vip", 2)):
+            await note_training(connection, Training(BRAND, name, NOON, "none", "too few", None, 1, [newest, newest]))
+            if used is not None:
+                given = {"brand": BRAND, "name": name, "version": used, "drift": "{}", "at": NOON}
+                await connection.execute(text(_MODEL), given)
+        assert await scores_that_are_off(connection, BRAND, NOON.date()) == []
 
 
 async def test_the_features_that_moved_are_named_and_one_that_moved_alone_stops_nothing(

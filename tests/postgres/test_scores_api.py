@@ -47,6 +47,15 @@ async def test_a_score_is_told_with_its_model_and_with_why_no_newer_one_took_ove
     assert {one["figure"] for one in scores["value"]["champion"]["floors"]} == {"gini", "captured", "total_off"}
 
 
+async def test_of_a_model_that_is_retired_it_is_not_said_that_it_is_off(api: Api) -> None:
+    await with_models(api.engine.database, api.brand, datetime.now(UTC))
+    await execute(
+        api.engine.database, "UPDATE score_models SET state = 'retired' WHERE brand = :brand", brand=api.brand
+    )
+    churn = (await told(api))["churn"]
+    assert (churn["champion"], churn["trained"]["looked_at"], churn["trained"]["is_off"]) == (None, 1, False)
+
+
 async def test_why_there_is_an_estimate_is_told(api: Api) -> None:
     assert {name: one["estimated_because"] for name, one in (await told(api)).items()} == {
         "churn": "no_model",
