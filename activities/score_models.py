@@ -16,7 +16,7 @@ from learning.score_kinds import ScoreKind
 from learning.scored import ScoreModel
 from workflows.json_object import JsonObject
 
-#: Where a model's row has what amounts of each currency were multiplied by, if there were several.
+#: Where a model's row has what amounts of each currency were multiplied by.
 YARDSTICKS: Final = "yardsticks"
 #: `champion` scores players; a `shadow` was not good enough, or is not better; a `retired` one did before another.
 ModelState = Literal["champion", "shadow", "retired"]

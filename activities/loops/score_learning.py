@@ -255,7 +255,8 @@ class ScoreLearning:
         state: ModelState = "champion" if training.became == "champion" else "shadow"
         # What is not there is left out: a release that knows nothing of it reads the model still.
         artifact = learned.model_dump(mode="json", exclude_none=True)
-        if len(yardsticks) > 1:
+        if yardsticks:
+            # Of a single currency too: only so it stays the unit when another one comes and is used more.
             artifact[YARDSTICKS] = yardsticks
         async with self.database.transaction() as connection:
             version = await keep_model(connection, brand, name, artifact, state, why, training.tried_at)
@@ -411,9 +412,14 @@ def _judged(learned: ScoreModel | NoNumber, before: ModelRow | None, older: Scor
 
 
 def _same_unit(row: ModelRow, past: PastDeposits) -> bool:
-    """Whether amounts are told in the unit that a model knows: another currency may be the most used one by now."""
+    """Whether amounts are told in the unit that a model knows: another currency may be the most used one by now.
+
+    A model of a release before, learned of a single currency, does not say of which.
+    """
     known: Mapping[str, float] = row.artifact.get(YARDSTICKS, {})
-    return all(known.get(currency, 1.0) == 1.0 for currency, stick in past.yardsticks.items() if stick == 1.0)
+    if not known:
+        return len(past.yardsticks) <= 1
+    return any(stick == 1.0 and known.get(currency) == 1.0 for currency, stick in past.yardsticks.items())
 
 
 def _read(kind: ScoreKind, row: ModelRow) -> ScoreModel | None:

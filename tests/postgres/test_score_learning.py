@@ -127,6 +127,20 @@ def failures(step: str) -> float:
     return FAILED.labels(step, "churn", "aaa")._value.get()  # type: ignore[no-any-return]
 
 
+async def with_a_wrong_model(parts: Effects) -> None:
+    """A champion that says of everybody that they stay, and deposits too few to learn another from."""
+    model = await with_model(parts)
+    wrong = model.model_copy(update={"logistic": model.logistic.model_copy(update={"intercept": -9.0})})
+    await execute(
+        parts.database,
+        "UPDATE score_models SET learned_at = :at, artifact = CAST(:artifact AS jsonb)",
+        at=NIGHT - timedelta(days=30),
+        artifact=wrong.model_copy(update={"trees": None}).model_dump_json(exclude_none=True),
+    )
+    since = NIGHT - timedelta(days=120)
+    await kept(parts, {name: [one for one in given if one.at > since] for name, given in invented(PLAYERS).items()})
+
+
 class TestLearning:
     async def test_a_brand_with_a_handful_of_players_gets_no_model(self, parts: Effects) -> None:
         await deposited(parts, parts.casino.player(), 3, 9)
@@ -156,11 +170,13 @@ class TestLearning:
             part = (await deposits_to_learn_from(connection, *span, players=100, deposits=1_000_000)).players
             few = (await deposits_to_learn_from(connection, *span, players=1_000, deposits=given // 5 + 1)).players
         direct = learned()
+        artifact = dict(row["artifact"])
+        assert artifact.pop("yardsticks") == {"": 1.0}, "of a single currency too: it stays the unit"
         assert sum(map(len, read.values())) == given
         assert 50 < len(part) < 150, "of so many players, and all of theirs"
         assert 50 < len(few) < 150, "of as many as have about so many deposits"
         assert all(read[player] == deposits for player, deposits in [*part.items(), *few.items()])
-        assert ChurnModel.model_validate(row["artifact"]).quality.auc == pytest.approx(direct.quality.auc, abs=1e-9)
+        assert ChurnModel.model_validate(artifact).quality.auc == pytest.approx(direct.quality.auc, abs=1e-9)
 
     async def test_whether_a_score_is_due_is_told_without_reading_a_model(self, parts: Effects) -> None:
         await with_model(parts)
@@ -181,16 +197,7 @@ class TestLearning:
 
     async def test_a_model_that_stays_in_use_is_held_against_the_windows_that_have_closed(self, parts: Effects) -> None:
         """It says of everybody that they stay, and of the last months alone no better one can be learned."""
-        model = await with_model(parts)
-        wrong = model.model_copy(update={"logistic": model.logistic.model_copy(update={"intercept": -9.0})})
-        await execute(
-            parts.database,
-            "UPDATE score_models SET learned_at = :at, artifact = CAST(:artifact AS jsonb)",
-            at=NIGHT - timedelta(days=30),
-            artifact=wrong.model_copy(update={"trees": None}).model_dump_json(exclude_none=True),
-        )
-        since = NIGHT - timedelta(days=120)
-        await kept(parts, {name: [one for one in given if one.at > since] for name, given in invented(PLAYERS).items()})
+        await with_a_wrong_model(parts)
         counted = OFF.labels("churn", BRAND)._value
         before = counted.get()
         assert (await learning(parts).learn_due()) == LearnedScores()
@@ -202,6 +209,15 @@ class TestLearning:
         assert counted.get() == before + 1
         async with parts.database.reading() as connection:
             assert (await champion(connection, BRAND, "churn")) is not None, "People are told; nothing is done."
+
+    async def test_where_another_currency_is_the_unit_no_window_is_looked_at(self, parts: Effects) -> None:
+        """The model was learned of deposits in euros alone, and none of these is in euros."""
+        await with_a_wrong_model(parts)
+        learned_of = "UPDATE score_models SET artifact = artifact || CAST(:of AS jsonb)"
+        await execute(parts.database, learned_of, of='{"yardsticks": {"EUR": 1.0}}')
+        assert (await learning(parts).learn_due()) == LearnedScores()
+        training = await trained(parts)
+        assert (training.became, training.looked_at, training.windows) == ("none", None, [])
 
     async def test_amounts_of_several_currencies_are_brought_to_one_yard(self, parts: Effects) -> None:
         euros, yen = parts.casino.player("euros"), parts.casino.player("yen")
