@@ -1,10 +1,11 @@
 """Postgres: one engine a process, explicit transactions, migrations."""
 
 import asyncio
+import logging
 import select
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,6 +21,8 @@ from activities.audit.trail import AuditTrail
 from activities.notifications import Notifier, take_wanted
 from activities.outgoing.outbox import Outbox, watch_savepoints
 from activities.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 IDLE_SINCE: Final = "idle_since"
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
@@ -177,11 +180,14 @@ class Database:
         One that comes later is open for as long as the process: a pool that is disposed of closes none.
         """
         await self.notifier.close()
-        with suppress(TimeoutError):
+        try:
             async with asyncio.timeout(self.RETURNED_WITHIN_S):
                 while cast(QueuePool, self.engine.pool).checkedout():  # noqa: ASYNC110 - the pool tells nobody
                     await asyncio.sleep(0.01)
-        await self.engine.dispose()
+        except TimeoutError:
+            logger.debug("A connection is still in use, and closed when the process ends.")
+        finally:
+            await self.engine.dispose()
 
 
 async def insert_rows(
