@@ -17,6 +17,7 @@ from activities.double_reviews import _ALIKE
 from activities.rewards import KEY_TAKEN
 from api.console.rendering import LANGUAGES, speech_of
 from api.console.task_reasons import SENTENCES, SIGNS, WORDS, task_reason
+from content.readable_names import words
 from learning.churn_features import REASONS
 from workflows.effects import NEVER_ANSWERED
 from workflows.events import Birthday, DepositFailed, PaymentReversed, RewardCodeFailed, RoundCompleted, SessionLogin
@@ -179,6 +180,21 @@ def shipped() -> list[Path]:
     return sorted(path for path in SHIPPED.rglob("*.py") if path.name != "__init__.py")
 
 
+def form_texts(path: Path) -> Iterator[str]:
+    """The question of each form in a journey's source, its name, its fields, and what may be chosen in them."""
+    for form in ast.walk(ast.parse(path.read_text())):
+        match form:
+            case ast.ClassDef(name=name, bases=[ast.Name(id="Form")], body=body):
+                yield words(name)
+                yield ast.get_docstring(form) or pytest.fail(f"{name} asks nothing.")
+                for field in body:
+                    match field:
+                        case ast.AnnAssign(target=ast.Name(id=named), annotation=annotation):
+                            yield words(named)
+                            chosen = (one.value for one in ast.walk(annotation) if isinstance(one, ast.Constant))
+                            yield from (words(value) for value in chosen if isinstance(value, str))
+
+
 def asked_by_the_engine() -> Iterator[str]:
     """Reasons of tasks that no journey opens; what a person or a player says is theirs."""
     for name in ("standalone_tasks.py", "double_reviews.py", "intake/deposit_checks.py", "loops/change_watch.py"):
@@ -211,8 +227,16 @@ def test_every_reason_that_a_shipped_journey_writes_is_said_in_the_language(lang
 @pytest.mark.parametrize("language", OTHERS)
 def test_every_text_and_word_of_a_reason_is_there_in_the_language(language: str) -> None:
     translated = speech_of(language).translated
-    known = {*SENTENCES.values(), *(word for words in WORDS.values() for word in words.values())}
+    known = {*SENTENCES.values(), *(word for named in WORDS.values() for word in named.values())}
     assert [one for one in known if translated(one) == one] == []
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_every_form_of_a_shipped_journey_is_asked_in_the_language(language: str) -> None:
+    translated = speech_of(language).translated
+    said_anew = {text for path in shipped() for text in form_texts(path)}
+    assert len(said_anew) > 70, "They are really read."
+    assert sorted(text for text in said_anew if translated(text) == text) == []
 
 
 def test_numbers_days_and_lists_are_said_as_the_language_has_them() -> None:
