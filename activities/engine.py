@@ -53,6 +53,7 @@ from activities.point_economy import PointEconomy
 from activities.processes import Processes, Role
 from activities.promotion_pauses import PromotionPauses
 from activities.providers.adapter import Adapter
+from activities.providers.apns import KEPT_OPEN
 from activities.providers.bonus_engine import BonusEngine
 from activities.providers.breaker import Breaker
 from activities.providers.email import MailLookup
@@ -316,11 +317,12 @@ async def worker_engine(
     async with AsyncExitStack() as stack:
         database, dispatching, retaining = _worker_databases(settings, stack)
         http = await stack.enter_async_context(_http_client(settings))
+        http2 = await stack.enter_async_context(_http2_client(settings))
         core = build(settings, deployment.registry, database, clock, role=role)
         clock, policies, journeys = core.clock, core.policies, core.registry.journeys
         breakers = {provider: Breaker(provider) for provider in PROVIDERS}
         bonus_engine = _bonus_engine(settings, http, breakers)
-        templates, adapters = deployment.templates, channel_adapters(settings, http)
+        templates, adapters = deployment.templates, channel_adapters(settings, http, http2)
         registers = Registers.over(http, settings, core.intake, clock)
         grants = Grants(database, journeys, bonus_engine, policies, settings, registers, clock)
         yield WorkerEngine(
@@ -377,6 +379,15 @@ def _http_client(settings: Settings) -> httpx.AsyncClient:
     timeout = settings.provider_timeout.total_seconds()
     transport = TracedTransport(httpx.AsyncHTTPTransport()) if settings.traces_endpoint else None
     return httpx.AsyncClient(timeout=timeout, transport=transport)
+
+
+def _http2_client(settings: Settings) -> httpx.AsyncClient:
+    """The same for whom speaks HTTP/2 alone, over connections that stay for a while."""
+    following = httpx.AsyncHTTPTransport(
+        http1=False, http2=True, limits=httpx.Limits(keepalive_expiry=KEPT_OPEN.total_seconds())
+    )
+    transport = TracedTransport(following) if settings.traces_endpoint else following
+    return httpx.AsyncClient(timeout=settings.provider_timeout.total_seconds(), transport=transport)
 
 
 def _messages(

@@ -23,7 +23,7 @@ from workflows.json_object import JsonObject
 from workflows.local_time import DAY, WEEK
 from workflows.player_state.active_run import come_to
 from workflows.player_state.decisions import Arm
-from workflows.player_state.devices import devices_of
+from workflows.player_state.devices import devices_of, is_apple_token
 from workflows.player_state.state import PlayerState
 
 
@@ -368,7 +368,8 @@ def addresses(player_id: str, profile: JsonObject, *, ways: WaysOut = EVERY_WAY)
         if channel not in ways.closed
     }
     if ways.by_device:
-        at |= {channel: "\n".join(devices_of(profile)) for channel, spec in CHANNELS.items() if spec.to_devices}
+        tokens = [one for one in devices_of(profile) if not ways.apple_alone or is_apple_token(one)]
+        at |= {channel: "\n".join(tokens) for channel, spec in CHANNELS.items() if spec.to_devices}
     return {channel: address for channel, address in at.items() if address}
 
 

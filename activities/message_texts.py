@@ -1,5 +1,7 @@
 """What a message says to its player, and what of it goes to a channel."""
 
+from datetime import datetime
+
 from activities import gate_facts
 from activities.answer_links import OPEN_FOR, AnswerLinks, SurveyLink
 from activities.message_offers import in_words
@@ -45,8 +47,10 @@ class MessageTexts:
             currency=currency,
         )
 
-    def outgoing(self, row: MessageRow, player: gate_facts.GatedPlayer | None) -> OutgoingMessage:
-        """A rendered message as its channel takes it."""
+    def outgoing(
+        self, row: MessageRow, player: gate_facts.GatedPlayer | None, good_until: datetime | None = None
+    ) -> OutgoingMessage:
+        """A rendered message as its channel takes it, too late from `good_until` on."""
         profile = player.profile if player else {}
         unsubscribe = self._unsubscribe_url(row.brand, row.player_id, row.channel)
         return OutgoingMessage(
@@ -61,6 +65,7 @@ class MessageTexts:
             language=row.language or "en",
             html=self._html(row, unsubscribe) if row.channel == "email" else None,
             unsubscribe_url=None if row.message_class in NECESSARY else unsubscribe,
+            good_until=good_until,
         )
 
     def _html(self, row: MessageRow, unsubscribe_url: str) -> str:

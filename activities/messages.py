@@ -135,10 +135,8 @@ class Messages:
             raise away.to_be_tried_again(within=self._too_late_in(request)) from None
         if attempt.result is not None:
             return attempt.result
-        answers = await asyncio.gather(
-            *(self._hand_over(attempt.rows[channel], attempt.player, deadline) for channel in attempt.due),
-            return_exceptions=True,
-        )
+        handed = (self._hand_over(attempt, channel, deadline) for channel in attempt.due)
+        answers = await asyncio.gather(*handed, return_exceptions=True)
         broken: BaseException | None = None
         async with self.database.transaction() as connection:
             for channel, answer in zip(attempt.due, answers, strict=True):
@@ -316,17 +314,16 @@ class Messages:
     def _decision(self, attempt: SendAttempt, channel: Channel) -> Allowed | Wait | Refusal:
         if attempt.held is not None:
             return held(attempt.now)
-        facts = attempt.player.facts if attempt.player else None
-        policy = self.policies.of(attempt.request.brand, facts, attempt.now)
-        return may_send(facts, self._asked(attempt.request, channel), policy, attempt.now)
+        policy = self.policies.of(attempt.request.brand, attempt.facts, attempt.now)
+        return may_send(attempt.facts, self._asked(attempt.request, channel), policy, attempt.now)
 
     def _registers_wanted(self, attempt: SendAttempt) -> list[str]:
         """The registers to ask before the gate can decide about a channel that is not settled."""
-        facts = attempt.player.facts if attempt.player else None
-        policy = self.policies.of(attempt.request.brand, facts, attempt.now)
+        policy = self.policies.of(attempt.request.brand, attempt.facts, attempt.now)
         settled = (channel for channel, row in attempt.rows.items() if row.status not in (IN_DOUBT, WAITING))
         channels = {*attempt.plan.via, *attempt.plan.fallback}.difference(settled)
-        return self.registers.wanted((self._decision(attempt, one) for one in channels), facts, policy, attempt.now)
+        decisions = (self._decision(attempt, one) for one in channels)
+        return self.registers.wanted(decisions, attempt.facts, policy, attempt.now)
 
     def _asked(self, request: Send, channel: Channel) -> MessageFacts:
         """What the gate must know of a message on one of its channels."""
@@ -351,6 +348,12 @@ class Messages:
         end = too_late_at(self._asked(request, request.via[0]), policy) if request.via else request.by
         return None if end is None else end - now
 
+    def _good_until(self, attempt: SendAttempt, channel: Channel) -> datetime | None:
+        """When a message is too late by the policy of its player, on the wall's clock; None where it never is."""
+        policy = self.policies.of(attempt.request.brand, attempt.facts, attempt.now)
+        end = too_late_at(self._asked(attempt.request, channel), policy)
+        return None if end is None else datetime.now(UTC) + (end - self.clock())
+
     def _draft(self, attempt: SendAttempt, channel: Channel, decision: Allowed | Refusal) -> MessageDraft:
         now, seen = attempt.now, gate_facts.decision_record(decision) | attempt.request.chosen
         if isinstance(decision, Refusal):
@@ -368,11 +371,10 @@ class Messages:
             return MessageDraft(channel, seen, "sent", handed_over_at=now, delivered_at=now, text=text)
         return MessageDraft(channel, seen, IN_DOUBT, handed_over_at=now, text=text)
 
-    async def _hand_over(
-        self, row: MessageRow, player: gate_facts.GatedPlayer | None, deadline: float
-    ) -> tuple[str, str | None]:
+    async def _hand_over(self, attempt: SendAttempt, channel: Channel, deadline: float) -> tuple[str, str | None]:
         """Give one message to its channel; the state that follows, and why."""
-        outgoing = self.texts.outgoing(row, player)
+        row = attempt.rows[channel]
+        outgoing = self.texts.outgoing(row, attempt.player, self._good_until(attempt, channel))
         breaker = self._breaker(row.channel)
         try:
             async with asyncio.timeout_at(deadline):

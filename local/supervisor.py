@@ -238,6 +238,12 @@ async def http_ok(url: str) -> bool:
         return (await client.get(url)).is_success
 
 
+async def http2_ok(url: str) -> bool:
+    """The same of a server that speaks HTTP/2 alone."""
+    async with httpx.AsyncClient(timeout=2, verify=TRUSTS_NOBODY, http1=False, http2=True) as client:
+        return (await client.get(url)).is_success
+
+
 def reason(code: int | None) -> str:
     """An exit status in words."""
     if code is None:

@@ -68,6 +68,8 @@ class OutgoingMessage:
     language: str
     html: str | None = field(default=None, repr=False)
     unsubscribe_url: str | None = field(default=None, repr=False)
+    good_until: datetime | None = None
+    """From when on it is too late to show it; a push service that keeps messages for later keeps it no longer."""
 
     def __post_init__(self) -> None:
         if not _KEY.match(self.key):

@@ -7,15 +7,15 @@ service keeps no keys, so what is in doubt is not repeated.
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import httpx
 import orjson
 
-from activities.providers.adapter import ChannelUnavailable, DeadDevice, Delivered, OutgoingMessage, Rejected
+from activities.providers.adapter import Delivered, OutgoingMessage, Rejected
 from activities.providers.bounded_answer import ask
+from activities.providers.device_push import DeviceAnswer, judge
 from activities.providers.service_account import NotLetIn, ServiceAccount
 from activities.providers.webhook import retry_after
 
@@ -23,18 +23,6 @@ _SCOPE: Final = "https://www.googleapis.com/auth/firebase.messaging"
 #: Codes that are about the token: no app has it any more; it is another sender's.
 _DEAD: Final = frozenset({"UNREGISTERED", "SENDER_ID_MISMATCH", "Unregistered", "BadDeviceToken", "ExpiredToken"})
 _NOT_THE_MESSAGE: Final = frozenset({401, 403, 404, 405, 408, 429})
-
-
-@dataclass(frozen=True)
-class _Told:
-    """What the service said about one device."""
-
-    what: Literal["taken", "dead", "refused", "away"]
-    status: int = 0
-    reference: str = ""
-    since: datetime | None = None
-    pause: timedelta | None = None
-    may_have_arrived: bool = False
 
 
 class PushApiAdapter:
@@ -58,27 +46,27 @@ class PushApiAdapter:
     async def deliver(self, message: OutgoingMessage, now: datetime) -> Delivered | Rejected:
         """Hand a message to every device of the player; see `Adapter.deliver`."""
         tokens = message.to.split()
+        return judge(message, tokens, await self.send_each(message, tokens, now))
+
+    async def send_each(self, message: OutgoingMessage, tokens: Sequence[str], now: datetime) -> list[DeviceAnswer]:
+        """What became of a message on each device; see `DeviceService.send_each`."""
         if not tokens:
-            return Rejected("address_invalid")
+            return []
         try:
             async with asyncio.timeout(self._timeout.total_seconds()):
-                access = await self._let_in(now)
+                access = await self._account.let_in(now)
+        except NotLetIn as refused:
+            says = f"The push service did not know the service account ({refused.status}); try again."
+            return [DeviceAnswer("away", refused.status, says=says)] * len(tokens)
         except (httpx.HTTPError, OSError, TimeoutError) as error:
-            what = f"The push service lets nobody in ({type(error).__name__}); try again."
-            raise ChannelUnavailable(what, may_have_arrived=False) from None
+            says = f"The push service lets nobody in ({type(error).__name__}); try again."
+            return [DeviceAnswer("away", says=says)] * len(tokens)
         told = await asyncio.gather(*(self._send(message, token, access, now) for token in tokens))
         if any(one.status == 401 for one in told):
             self._account.forget()
-        return _judge(message, tokens, told)
+        return list(told)
 
-    async def _let_in(self, now: datetime) -> str:
-        try:
-            return await self._account.let_in(now)
-        except NotLetIn as refused:
-            what = f"The push service did not know the service account ({refused.status}); try again."
-            raise ChannelUnavailable(what, may_have_arrived=False, answered=refused.status < 500) from None
-
-    async def _send(self, message: OutgoingMessage, token: str, access: str, now: datetime) -> _Told:
+    async def _send(self, message: OutgoingMessage, token: str, access: str, now: datetime) -> DeviceAnswer:
         try:
             async with asyncio.timeout(self._timeout.total_seconds()):
                 response = await ask(
@@ -91,7 +79,7 @@ class PushApiAdapter:
                 )
         except (httpx.HTTPError, OSError, TimeoutError) as error:
             began = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
-            return _Told("away", may_have_arrived=began)
+            return DeviceAnswer("away", may_have_arrived=began)
         return _told(response, now)
 
 
@@ -106,18 +94,18 @@ def _asked(message: OutgoingMessage, token: str) -> dict[str, Any]:
     }
 
 
-def _told(response: httpx.Response, now: datetime) -> _Told:
+def _told(response: httpx.Response, now: datetime) -> DeviceAnswer:
     status, answer = response.status_code, _read(response)
     if response.is_success:
-        return _Told("taken", status, str(answer.get("name") or ""))
+        return DeviceAnswer("taken", status, str(answer.get("name") or ""))
     if status == 410 or _is_about_the_token(answer):
         at = answer.get("timestamp")
         since = datetime.fromtimestamp(at / 1000, UTC) if isinstance(at, int) and 0 < at < 2**43 else None
-        return _Told("dead", status, since=since)
+        return DeviceAnswer("dead", status, since=since)
     if 400 <= status < 500 and status not in _NOT_THE_MESSAGE:
-        return _Told("refused", status)
+        return DeviceAnswer("refused", status)
     pause = retry_after(response.headers.get("retry-after"), now)
-    return _Told("away", status, pause=pause, may_have_arrived=status >= 500)
+    return DeviceAnswer("away", status, pause=pause, may_have_arrived=status >= 500)
 
 
 def _is_about_the_token(answer: Mapping[str, Any]) -> bool:
@@ -129,22 +117,6 @@ def _is_about_the_token(answer: Mapping[str, Any]) -> bool:
     fields = [one.get("fieldViolations") for one in parts]
     wrong = [one.get("field") for some in fields if isinstance(some, list) for one in some if isinstance(one, dict)]
     return not codes.isdisjoint(_DEAD) or "message.token" in wrong
-
-
-def _judge(message: OutgoingMessage, tokens: Sequence[str], told: Sequence[_Told]) -> Delivered | Rejected:
-    """What the message came to: one device that took it is enough, and one that may have leaves it in doubt."""
-    dead = tuple(DeadDevice(token, one.since) for token, one in zip(tokens, told, strict=True) if one.what == "dead")
-    if (taken := next((one for one in told if one.what == "taken"), None)) is not None:
-        return Delivered(taken.reference or message.key, dead)
-    if away := [one for one in told if one.what == "away"]:
-        raise ChannelUnavailable(
-            f"The push service answered {away[0].status or 'nothing'}; try again.",
-            max((one.pause for one in away if one.pause is not None), default=None),
-            may_have_arrived=any(one.may_have_arrived for one in away),
-            answered=all(0 < one.status < 500 for one in away),
-        )
-    status = str(next((one.status for one in told if one.what == "refused"), told[0].status))
-    return Rejected("devices_gone" if len(dead) == len(tokens) else "refused", status, dead)
 
 
 def _read(response: httpx.Response) -> dict[str, Any]:

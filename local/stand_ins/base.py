@@ -36,6 +36,10 @@ class Journal:
         self.records.append(record)
         return record
 
+    def close(self) -> None:
+        """Let go of the file; nothing more is kept."""
+        self._file.close()
+
 
 def read_journal(path: Path) -> list[Record]:
     """Every whole record of a journal that another process may be writing; none if there is no such file."""

@@ -102,11 +102,11 @@ async def test_every_channel_that_leaves_the_house_has_an_adapter() -> None:
     settings = Settings(database_url="postgres://x", webhook_secret="whsec_c2VjcmV0")
     outside = {name for name, spec in CHANNELS.items() if spec.external}
     async with httpx.AsyncClient() as client:
-        assert set(channel_adapters(settings, client)) == outside - {*MESSENGERS}
+        assert set(channel_adapters(settings, client, client)) == outside - {*MESSENGERS}
         every = settings.model_copy(
             update={f"{one}_webhook_url": f"https://gateway.example/{one}" for one in MESSENGERS}
         )
-        assert set(channel_adapters(every, client)) == outside
+        assert set(channel_adapters(every, client, client)) == outside
 
 
 def test_on_a_messenger_without_a_gateway_nobody_is_reached() -> None:

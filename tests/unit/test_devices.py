@@ -9,7 +9,7 @@ from activities.gate_facts import addresses
 from activities.ways_out import WaysOut
 from tests.support.examples import examples
 from workflows.events import DeviceRegistered, DeviceRemoved, Event, SessionLogin
-from workflows.player_state.devices import MOST_DEVICES, device_words, devices_of
+from workflows.player_state.devices import MOST_DEVICES, device_words, devices_of, is_apple_token
 from workflows.player_state.ordering import Word
 
 DEVICES = WaysOut(by_device=True)
@@ -70,3 +70,19 @@ def test_a_gateway_finds_the_devices_itself_and_a_push_service_is_given_their_to
     assert addresses("p-1", profile)["push"] == "p-1"
     assert addresses("p-1", profile, ways=DEVICES)["push"] == "phone\ntablet"
     assert "push" not in addresses("p-1", {"push/3": None}, ways=DEVICES)
+
+
+def test_over_apples_service_alone_a_player_is_reached_on_its_devices_and_no_others() -> None:
+    apple = WaysOut(by_device=True, apple_alone=True)
+    profile = {"push/1": "a1" * 32, "push/2": "fMEp8rT3R0a:APA91bH-example"}
+    assert addresses("p-1", profile, ways=apple)["push"] == "a1" * 32
+    assert addresses("p-1", profile, ways=DEVICES)["push"].count("\n") == 1
+    assert "push" not in addresses("p-1", {"push/2": profile["push/2"]}, ways=apple)
+
+
+@settings(max_examples=examples(50))
+@given(st.binary(min_size=32, max_size=100), st.booleans())
+def test_apples_tokens_are_known_by_their_form(content: bytes, upper: bool) -> None:  # noqa: FBT001 - given
+    token = content.hex().upper() if upper else content.hex()
+    assert is_apple_token(token)
+    assert not any(is_apple_token(other) for other in (token[1:], f"{token}:", f"{token}\n", f"x{token}x", token[:40]))

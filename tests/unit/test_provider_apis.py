@@ -260,7 +260,7 @@ async def test_no_mail_is_asked_for_to_what_is_no_address(to: str) -> None:
 async def test_settings_choose_who_takes_mail_and_sms_and_a_half_set_one_is_told() -> None:
     def adapters(**given: str) -> dict[Channel, Adapter]:
         settings = Settings(database_url="postgresql://x", webhook_secret="whsec_" + "c2VjcmV0" * 4, **given)  # type: ignore[arg-type]
-        return channel_adapters(settings, http)
+        return channel_adapters(settings, http, http)
 
     async with httpx.AsyncClient() as http:
         assert isinstance(adapters()["email"], EmailAdapter)

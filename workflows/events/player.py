@@ -158,10 +158,10 @@ class DeviceRegistered(
 ):
     """The player's app, or browser, may be sent push messages under this token. From the app's backend.
 
-    Where push goes to an API of devices (`PUSH_API_URL`) it goes to each of the player's, the newest 20. A gateway
-    knows the devices itself, and needs no such event. Tell `player.device_removed` when the player logs out: what they
-    get would be read by whoever uses the device next. A token that is registered for another player of the brand is
-    theirs from then on, and we tell the removal from the earlier one.
+    Where push goes to an API of devices (`PUSH_API_URL`, `APNS_KEY`) it goes to each of the player's, the newest 20. A
+    gateway knows the devices itself, and needs no such event. Tell `player.device_removed` when the player logs out:
+    what they get would be read by whoever uses the device next. A token that is registered for another player of the
+    brand is theirs from then on, and we tell the removal from the earlier one.
     """
 
     token: Annotated[DeviceToken | None, Pii()] = None

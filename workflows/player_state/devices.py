@@ -1,6 +1,7 @@
 """The devices that push messages for a player go to: their tokens in the profile, the times of the words in the row."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -13,6 +14,7 @@ DEVICE_EVENTS: Final = (DeviceRegistered, DeviceRemoved)
 DEVICE: Final = "push/"
 #: Tokens that are remembered of a player, dead ones among them; the newest.
 MOST_DEVICES: Final = 20
+_APPLE: Final = re.compile(r"([0-9a-fA-F]{2}){32,}\Z")
 
 
 def device_words(told: dict[str, int], event: Event, word: Word) -> dict[str, str | None]:
@@ -39,3 +41,11 @@ def device_words(told: dict[str, int], event: Event, word: Word) -> dict[str, st
 def devices_of(profile: Mapping[str, object]) -> list[str]:
     """The tokens of a player's devices."""
     return [str(token) for name, token in sorted(profile.items()) if name.startswith(DEVICE) and token]
+
+
+def is_apple_token(token: str) -> bool:
+    """Whether a token is one of Apple's own push service: 32 bytes or more in hexadecimal digits, and nothing else.
+
+    Those of others are longer alphabets; Firebase's have a colon.
+    """
+    return _APPLE.match(token) is not None
