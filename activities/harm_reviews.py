@@ -5,9 +5,9 @@ event of the player, kept and applied in the transaction that closes the task.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -15,6 +15,7 @@ from activities import tasks
 from activities.intake.intake import Intake
 from activities.intake.joined_contests import is_without_words, open_contests, staying
 from activities.intake.locked_elsewhere import AccountsNotLocked
+from activities.intake.locked_players import LockedPlayers
 from activities.player_rows import accounts_of
 from activities.standalone_tasks import StandaloneTask
 from activities.task_rows import TaskOutcome, TaskRequest, TaskRow
@@ -23,6 +24,8 @@ from workflows.json_object import JsonObject
 from workflows.player_state.journey_facts import journey_facts
 from workflows.player_state.state import PlayerState
 from workflows.protection_forms import AffordabilityReview, ContestedRestriction
+
+T = TypeVar("T")
 
 
 class Transactions(Protocol):
@@ -42,22 +45,15 @@ async def complete(
     database: Transactions, intake: Intake, request: TaskRequest, player_id: str, answer: JsonObject
 ) -> TaskOutcome:
     """Close a review with its answer, and apply the judgement to every account of the person, in one transaction."""
-    accounts: set[str] = set()
-    for attempt in range(_ATTEMPTS):
-        try:
-            async with database.patient_transaction() as connection:
-                accounts |= {player_id, *await accounts_of(connection, request.brand, player_id)}
-                async with intake.locked(connection, request.brand, accounts, request.now, create=True) as locked:
-                    outcome = await tasks.complete_alone(connection, request, answer)
-                    if isinstance(outcome, TaskRow) and outcome.state == "completed":
-                        judged = _judgement(outcome, outcome.answer or {}, request)
-                        await intake.tell(connection, locked, player_id, judged, request.now, request.actor.key_id)
-                return outcome
-        except AccountsNotLocked as needed:
-            if attempt == _ATTEMPTS - 1:
-                raise
-            accounts |= {account for _, account in needed.accounts}
-    raise AssertionError("The last attempt returns or raises.")
+
+    async def close(connection: AsyncConnection, locked: LockedPlayers) -> TaskOutcome:
+        outcome = await tasks.complete_alone(connection, request, answer)
+        if isinstance(outcome, TaskRow) and outcome.state == "completed":
+            judged = _judgement(outcome, outcome.answer or {}, request)
+            await intake.tell(connection, locked, player_id, judged, request.now, request.actor.key_id)
+        return outcome
+
+    return await _with_all_accounts(database, intake, request, player_id, close, is_known=True)
 
 
 async def contest(
@@ -68,15 +64,35 @@ async def contest(
     One contest of a person is open at a time, of the account that stays, whichever of their accounts it was: the words
     of another are a comment on it. All of them are locked, so two at once are one task, and a merge is before or after.
     """
+
+    async def open_or_comment(connection: AsyncConnection, locked: LockedPlayers) -> TaskRow | None:
+        return await _contest(connection, locked.states, request, player_id, words)
+
+    return await _with_all_accounts(database, intake, request, player_id, open_or_comment, is_known=False)
+
+
+async def _with_all_accounts(
+    database: Transactions,
+    intake: Intake,
+    request: TaskRequest,
+    player_id: str,
+    do: Callable[[AsyncConnection, LockedPlayers], Awaitable[T]],
+    *,
+    is_known: bool,
+) -> T:
+    """Do something with every account of a person locked, in one transaction; begun anew where a merge brings in more.
+
+    Of who `is_known` a row that was removed comes back empty.
+    """
     accounts = {player_id}
     for attempt in range(_ATTEMPTS):
         try:
             async with database.patient_transaction() as connection:
                 accounts |= {*await accounts_of(connection, request.brand, player_id)}
-                # Who contests is known by then; a joined account whose row was removed comes back empty.
-                known = attempt > 0
-                async with intake.locked(connection, request.brand, accounts, request.now, create=known) as locked:
-                    return await _contest(connection, locked.states, request, player_id, words)
+                # Who is told of as merged is known by then.
+                create = is_known or attempt > 0
+                async with intake.locked(connection, request.brand, accounts, request.now, create=create) as locked:
+                    return await do(connection, locked)
         except AccountsNotLocked as needed:
             if attempt == _ATTEMPTS - 1:
                 raise
